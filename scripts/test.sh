@@ -1,0 +1,5 @@
+#!/usr/bin/env bash
+# From a fresh clone to tested; arguments go to pytest.
+source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
+ruff check . && ruff format --check .
+pytest "$@"
