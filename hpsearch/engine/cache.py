@@ -35,7 +35,7 @@ def load_kernels(announce: Callable[[str], None] = lambda _: None) -> ModuleType
     """The kernels, from the cache if it is whole; `announce` is told before a compilation, which takes seconds."""
     if KERNELS in sys.modules:
         return sys.modules[KERNELS]
-    folder = _cache_folder()
+    folder = cache_folder()
     os.environ["NUMBA_CACHE_DIR"] = str(folder)
     if _is_whole(folder):
         return importlib.import_module(KERNELS)
@@ -52,12 +52,12 @@ def load_kernels(announce: Callable[[str], None] = lambda _: None) -> ModuleType
 
 def ensure_compiled(announce: Callable[[str], None]) -> None:
     """Compile if that was not done yet; a process that does not train itself need not load the kernels."""
-    folder = _cache_folder()
+    folder = cache_folder()
     if not _is_whole(folder):
         load_kernels(announce)
 
 
-def _cache_folder() -> Path:
+def cache_folder() -> Path:
     """The folder for this version of the engine on this kind of machine; a temporary one where none can be kept."""
     inherited = os.environ.get(INHERITED)
     if inherited and _is_private(Path(inherited)):

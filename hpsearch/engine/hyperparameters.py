@@ -5,6 +5,7 @@ The one table that configuration, search space and engine share. A new technique
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -53,30 +54,42 @@ class Hyperparameter:
         return " ".join(parts) + "".join(f" or {word}" for word in self.words)
 
     def check(self, name: str, value: object) -> Any:
-        """`value` as the right Python type, or a ConfigError that says what is allowed."""
+        """`value`, which may be a text, as the right Python type; ConfigError if it is not allowed."""
         if isinstance(value, str) and value in self.words:
             return value
+        if self.kind is str:
+            raise ConfigError(f"{name}: {value!r} is not one of its values; {did_you_mean(value, self.words)}")
         if self.kind is list:
             return self._check_widths(name, value)
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or self.kind is str or (self.kind is int and value != int(value)):
-            hint = f" ({did_you_mean(value, self.words)})" if self.kind is str else ""
-            raise ConfigError(f"{name}: {value!r} is not {self.allowed() if not hint else 'one of its values'}{hint}")
+        number = self.check_number(name, value)
         inside = (
-            (self.low is None or value >= self.low)
-            and (self.high is None or value <= self.high)
-            and (self.above is None or value > self.above)
-            and (self.below is None or value < self.below)
+            (self.low is None or number >= self.low)
+            and (self.high is None or number <= self.high)
+            and (self.above is None or number > self.above)
+            and (self.below is None or number < self.below)
         )
         if not inside:
-            raise ConfigError(f"{name}: {value!r} is outside its bounds; allowed: {self.allowed()}")
-        return self.kind(value)
+            raise ConfigError(f"{name}: {number!r} is outside its bounds; allowed: {self.allowed()}")
+        return number
+
+    def check_number(self, name: str, value: object) -> Any:
+        """`value` as a finite number of this kind, whatever its bounds; ConfigError if it is none."""
+        try:
+            number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
+        except (ValueError, OverflowError):
+            number = math.nan
+        if not math.isfinite(number) or (self.kind is int and number != int(number)):
+            raise ConfigError(f"{name}: {value!r} is not {self.allowed()}")
+        return self.kind(number)
 
     def _check_widths(self, name: str, value: object) -> list[int]:
-        whole = isinstance(value, list | tuple) and all(isinstance(n, int) and 1 <= n <= 16384 for n in value)
-        if not whole or len(value) > 64:
+        whole = Hyperparameter(int, None, "", low=1, high=16384)
+        if not isinstance(value, list | tuple) or len(value) > 64:
             raise ConfigError(f"{name}: {value!r} is not {self.allowed()}")
-        return list(value)
+        try:
+            return [whole.check(name, item) for item in value]
+        except ConfigError:
+            raise ConfigError(f"{name}: {value!r} is not {self.allowed()}") from None
 
 
 HYPERPARAMETERS: dict[str, Hyperparameter] = {

@@ -1,0 +1,1 @@
+"""Who runs the trials: executors know trials and data, nothing of strategies."""

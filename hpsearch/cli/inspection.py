@@ -1,0 +1,181 @@
+"""`show`, `best`, `data`, `init` and `check`: commands that read and run nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hpsearch.cli.printing import Format, FormatOption, print_record, print_rows, readable, table_text
+from hpsearch.errors import NoValidTrialError
+
+if TYPE_CHECKING:
+    from hpsearch.run_directory.record import RunRecord
+
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, such as runs/digits-random.")]
+SourceArgument = Annotated[str, typer.Argument(help="A data file, or bundled data: digits, wine, breast_cancer.")]
+TargetOption = Annotated[str | None, typer.Option("-y", "--target", metavar="COL", help="Column to predict [last].")]
+DebugOption = Annotated[bool, typer.Option("--debug", help="Show the place of an error.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("show")(show)
+    app.command("best")(best)
+    app.command("data")(data)
+    app.command("init")(init)
+    app.command("check")(check)
+
+
+def show(
+    run: RunArgument,
+    top: Annotated[int | None, typer.Option(min=1, help="Only so many.")] = None,
+    form: FormatOption = Format.TABLE,
+    debug: DebugOption = False,  # noqa: ARG001 - read by app.main
+) -> None:
+    """Print the trials, best first; the failed and those still running last. Works while the search runs."""
+    from hpsearch.run_directory.record import RunRecord
+    from hpsearch.run_directory.results import ranking, running_row, trial_columns, trial_row
+
+    record = RunRecord.load(run)
+    columns = trial_columns(record)
+    ranked = ranking(record)
+    places = {result.number for result in ranked}
+    rest = [result for result in record.counted().values() if result.number not in places]
+    rows = [trial_row(result, columns) for result in (*ranked, *rest)]
+    rows += [running_row(number, config, columns) for number, config in sorted(record.running.items())]
+    score = f"dev_{record.metric}"
+    print_rows(rows[:top], columns, form, value=score, table=_shown_columns(record, columns, rows[:top]))
+
+
+def _shown_columns(record: RunRecord, columns: list[str], rows: list[dict[str, Any]]) -> list[str]:
+    """The columns that tell trials apart: those of the study's constants, and empty ones, are left to the data formats."""
+    constant = {name for name, spec in record.study["space"].items() if not isinstance(spec, dict | list)}
+    filled = {name for row in rows for name, value in row.items() if value is not None}
+    wide = {"updates", "gflop"}
+    return [name for name in columns if name not in constant | wide and (name in filled or name in ("trial", "state"))]
+
+
+def best(
+    run: RunArgument,
+    form: FormatOption = Format.TABLE,
+    debug: DebugOption = False,  # noqa: ARG001 - read by app.main
+) -> None:
+    """Print the winner so far. Works while the search runs."""
+    from hpsearch.run_directory.record import RunRecord
+
+    print_best(run, RunRecord.load(run), form)
+
+
+def print_best(folder: Path, record: RunRecord, form: Format) -> None:
+    """Print the winner of a run; NoValidTrialError if there is none."""
+    from hpsearch.run_directory.results import describe_best
+
+    winner = record.best()
+    if winner is None:
+        raise NoValidTrialError(f"{folder}: no trial has a score yet ({len(record.results)} results)")
+    found = describe_best(record, winner)
+    print_record(found, form, value=found["score"], table=_best_table(folder, record, found))
+
+
+def _best_table(folder: Path, record: RunRecord, found: dict[str, Any]) -> str:
+    constant = {name for name, spec in record.study["space"].items() if not isinstance(spec, dict | list)}
+    searched = [[name, readable(value)] for name, value in found["hyperparameters"].items() if name not in constant]
+    fixed = [f"{name} {readable(value)}" for name, value in found["hyperparameters"].items() if name in constant]
+    scores = [[name, readable(value), readable(found["scores"]["train"].get(name))]
+              for name, value in found["scores"]["dev"].items()]  # fmt: skip
+    width = max((len(name) for name, _ in searched), default=0)
+    lines = [
+        f"Best of {found['trials']} trials: trial {found['trial']}, chosen by dev {record.metric}",
+        "",
+        *("  " + line for line in table_text([["score", "dev", "train"], *scores]).splitlines()),
+        "",
+        *(f"  {name.ljust(width)}  {value}" for name, value in searched),
+        *([f"  fixed: {', '.join(fixed)}"] if fixed else []),
+        "",
+        f"  best after epoch {found['best_epoch']} of {found['epochs']}, "
+        f"{readable(found['parameters'])} parameters, {readable(found['gflop'])} GFLOP",
+        f"  run directory: {folder}",
+    ]
+    return "\n".join(lines)
+
+
+def data(
+    source: SourceArgument = "digits",
+    target: TargetOption = None,
+    form: FormatOption = Format.TABLE,
+    debug: DebugOption = False,  # noqa: ARG001 - read by app.main
+) -> None:
+    """Describe a data file: what each column is taken for, how rows are split, and what will hurt."""
+    from hpsearch.data.dataset import load_dataset
+
+    found = load_dataset(source, target=target)
+    rows = [{"column": c.name, "kind": c.kind, "why": c.reason} for c in found.description.columns]
+    rows.append({"column": found.description.target, "kind": "target", "why": found.task})
+    if form is Format.TABLE:
+        print(table_text([["column", "kind", "why"], *([readable(value) for value in row.values()] for row in rows)]))
+        print()
+        for note in found.notes:
+            print(note)
+        for warning in found.warnings:
+            print(f"warning: {warning}")
+    else:
+        print_rows(rows, ["column", "kind", "why"], form, value="kind", table=[])
+
+
+def init(
+    source: SourceArgument = "digits",
+    target: TargetOption = None,
+    debug: DebugOption = False,  # noqa: ARG001 - read by app.main
+) -> None:
+    """Print a commented study for a data file: redirect it to study.yaml, change it, and run it."""
+    from hpsearch.cli.study_template import study_text
+    from hpsearch.config import DEFAULT_TRIALS, load_study, resolve
+    from hpsearch.data.dataset import load_dataset
+
+    found = load_dataset(source, target=target)
+    study = load_study(None, {"data.source": source, "data.target": target, "budget.trials": DEFAULT_TRIALS})
+    study = resolve(study, target=found.description.target, task=found.task, train_rows=found.rows["train"])
+    print(study_text(study), end="")
+
+
+def check(
+    form: FormatOption = Format.TABLE,
+    debug: DebugOption = False,  # noqa: ARG001 - read by app.main
+) -> None:
+    """Look at this machine: versions, processors, BLAS; compile the engine now if that was not done yet."""
+    import importlib.metadata
+    import platform
+    import time
+
+    from threadpoolctl import threadpool_info
+
+    from hpsearch import __version__
+    from hpsearch.cli.progress import say
+    from hpsearch.engine.cache import cache_folder
+    from hpsearch.engine.network import start_engine
+    from hpsearch.executors.base import available_cpus
+
+    start = time.perf_counter()
+    start_engine(say)
+    seconds = time.perf_counter() - start
+    blas = [f"{lib['internal_api']} {lib['version']}, {lib['num_threads']} thread" for lib in threadpool_info()]
+    names = ("numpy", "numba", "llvmlite", "scipy", "polars", "pydantic", "typer", "safetensors")
+    found = {
+        "hpsearch": __version__,
+        "python": platform.python_version(),
+        "processors": available_cpus(),
+        "blas": sorted(set(blas)),
+        "engine": f"ready after {seconds:.2f} s",
+        "engine_cache": str(cache_folder()),
+        "versions": {name: importlib.metadata.version(name) for name in names},
+    }
+    flat = {name.removeprefix("versions."): readable(value) for name, value in _flat(found).items()}
+    print_record(found, form, value=seconds, table=table_text([[name, value] for name, value in flat.items()]))
+
+
+def _flat(found: dict[str, Any]) -> dict[str, Any]:
+    from hpsearch.cli.printing import flatten
+
+    return flatten(found)

@@ -1,0 +1,114 @@
+"""What a person sees while a search runs: a bar on a terminal, plain lines elsewhere, on stderr only."""
+
+from __future__ import annotations
+
+import sys
+import time
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from hpsearch.cli.printing import readable
+from hpsearch.trial import TrialState
+
+if TYPE_CHECKING:
+    from hpsearch.trial import Trial, TrialResult
+
+PLAIN_SECONDS = 10.0
+PLAIN_SHARE = 0.1
+SHOWN_FAILURES = 5
+
+
+class ProgressStyle(StrEnum):
+    """What --progress may say."""
+
+    AUTO = "auto"
+    BAR = "bar"
+    PLAIN = "plain"
+    NONE = "none"
+
+
+def say(message: str) -> None:
+    """One line on stderr; a reader that has gone or a full disk there does not stop a search."""
+    try:
+        print(message, file=sys.stderr, flush=True)
+    except OSError:
+        sys.stderr = None
+
+
+class Progress:
+    """Observes a study of `total` trials of which `done` are there; `metric` is the name of the score."""
+
+    def __init__(self, style: ProgressStyle, total: int, done: int, metric: str) -> None:
+        if style is ProgressStyle.AUTO:
+            style = ProgressStyle.BAR if sys.stderr is not None and sys.stderr.isatty() else ProgressStyle.PLAIN
+        self._style = style
+        self._total = total
+        self._done = done
+        self._metric = metric
+        self._failures = 0
+        self._said = time.monotonic()
+        self._said_done = done
+        self._epoch = 0
+        self._bar = None
+        if style is ProgressStyle.BAR:
+            from tqdm import tqdm
+
+            form = "{desc}{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}]{postfix}"
+            self._bar = tqdm(total=total, initial=done, file=sys.stderr, bar_format=form, dynamic_ncols=True, leave=True)
+
+    def close(self) -> None:
+        """Leave the last state of the bar standing."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def finished(self, result: TrialResult, best: TrialResult | None) -> None:
+        """Count a result; name a failure at once."""
+        self._done += 1
+        self._epoch = 0
+        if result.state is TrialState.FAIL:
+            self._failures += 1
+            if self._failures <= SHOWN_FAILURES:
+                more = "; further failures: see `hpsearch show`" if self._failures == SHOWN_FAILURES else ""
+                self._line(f"trial {result.number} failed: {result.error}{more}")
+        best_so_far = f"best {self._metric} {readable(best.metrics[f'dev_{self._metric}'])} (trial {best.number})" if best else ""
+        if self._bar is not None:
+            self._bar.set_postfix_str(best_so_far, refresh=False)
+            self._bar.update(1)
+        elif self._style is ProgressStyle.PLAIN and self._is_due():
+            self._line(f"{self._done} of {self._total} trials, {best_so_far or 'none with a score yet'}")
+            self._said, self._said_done = time.monotonic(), self._done
+
+    def _is_due(self) -> bool:
+        return (
+            self._done == self._total
+            or time.monotonic() - self._said > PLAIN_SECONDS
+            or self._done - self._said_done >= PLAIN_SHARE * self._total
+        )
+
+    def tick(self) -> None:
+        """Let the clock of the bar move."""
+        if self._bar is not None:
+            self._bar.refresh()
+
+    def watch(self, trial: Trial, training: Any) -> None:
+        """Show the epochs of the one trial that runs (panda)."""
+        if self._style is ProgressStyle.NONE or training.epochs == self._epoch:
+            return
+        rows = training.curve_rows(self._epoch)
+        epochs = training.network.hyperparameters["epochs"]
+        lines = [
+            f"trial {trial.number}  epoch {self._epoch + i}/{epochs}  loss train {row[0]:.4g} dev {row[1]:.4g}"
+            for i, row in enumerate(rows, start=1)
+        ]
+        self._epoch = training.epochs
+        if self._bar is None:
+            for line in lines:
+                self._line(line)
+        else:
+            self._bar.set_description_str(lines[-1] + "  ")
+
+    def _line(self, text: str) -> None:
+        if self._bar is not None:
+            self._bar.write(text, file=sys.stderr)
+        elif self._style is not ProgressStyle.NONE:
+            say(text)

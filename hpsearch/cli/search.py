@@ -1,0 +1,425 @@
+"""`hpsearch random` and `hpsearch grid`: flags -> study -> run -> the winner."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hpsearch.cli.printing import Format, FormatOption
+from hpsearch.cli.progress import Progress, ProgressStyle, say
+from hpsearch.cli.signals import OrderlyEnd
+from hpsearch.errors import ConfigError, GoalMissedError, NoValidTrialError
+from hpsearch.trial import TrialState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hpsearch.config import StudyConfig
+    from hpsearch.data.dataset import Dataset
+    from hpsearch.executors.base import Executor
+    from hpsearch.run_directory.directory import RunDirectory
+    from hpsearch.run_directory.record import RunRecord
+    from hpsearch.strategies.base import Strategy
+    from hpsearch.trial import TrialResult
+
+MAX_MESH = 100_000
+SUMMARIES = {
+    "random": "Search at random, each hyperparameter on its own scale; trial 0 is the default configuration.",
+    "grid": "Search a mesh over the space; what is not named with -p or in a study keeps its default.",
+}
+
+
+class Mode(StrEnum):
+    """What --mode may say."""
+
+    CAVIAR = "caviar"
+    PANDA = "panda"
+
+
+class InterruptedBySignalError(Exception):
+    """A signal ended the search in good order; the process is to end by it."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(signal_number)
+        self.signal_number = signal_number
+
+
+def register(app: typer.Typer) -> None:
+    """Add a command for each strategy."""
+    for name, summary in SUMMARIES.items():
+        app.command(name, help=summary)(search)
+
+
+def search(
+    context: typer.Context,
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A data file (.csv .tsv .parquet .npz, .gz too), a study (.yaml), or bundled data: digits, wine, breast_cancer."
+        ),
+    ] = "digits",
+    target: Annotated[
+        str | None, typer.Option("-y", "--target", metavar="COL", envvar="HPSEARCH_TARGET", help="Column to predict [last].")
+    ] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option("-n", "--trials", min=1, envvar="HPSEARCH_TRIALS", help="Trials in all, those of earlier runs included [50]."),
+    ] = None,
+    mode: Annotated[
+        Mode, typer.Option(envvar="HPSEARCH_MODE", help="caviar: parallel processes; panda: one at a time, each epoch shown.")
+    ] = Mode.CAVIAR,
+    jobs: Annotated[
+        str, typer.Option("-j", "--jobs", envvar="HPSEARCH_JOBS", help="Processes of caviar; auto: the CPUs we may use.")
+    ] = "auto",
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", metavar="DIR", envvar="HPSEARCH_OUT", help="Run directory [runs/<source>-<strategy>]."),
+    ] = None,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-p", metavar="NAME=SPEC", help="Search or fix a hyperparameter: lr=1e-5:1e-1:log, units=16:256:x2, epochs=30."
+        ),
+    ] = None,
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the study: data.split.test=0.1.")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, envvar="HPSEARCH_EPOCHS", help="Epochs of a full trial [60].")
+    ] = None,
+    metric: Annotated[
+        str | None, typer.Option(envvar="HPSEARCH_METRIC", help="What to optimise [log_loss or rmse].")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, envvar="HPSEARCH_SEED", help="The root of all randomness [0].")] = None,
+    timeout: Annotated[
+        str | None, typer.Option(metavar="TIME", envvar="HPSEARCH_TIMEOUT", help="End the search after 45s, 30m, 1.5h.")
+    ] = None,
+    trial_timeout: Annotated[
+        str | None, typer.Option(metavar="TIME", envvar="HPSEARCH_TRIAL_TIMEOUT", help="Fail a trial after this long.")
+    ] = None,
+    goal: Annotated[
+        float | None, typer.Option(envvar="HPSEARCH_GOAL", help="End as soon as the metric is this good.")
+    ] = None,
+    require_goal: Annotated[
+        bool, typer.Option("--require-goal", envvar="HPSEARCH_REQUIRE_GOAL", help="Exit 4 when the goal is not reached.")
+    ] = False,
+    max_failures: Annotated[
+        float | None,
+        typer.Option(
+            min=0, metavar="F", envvar="HPSEARCH_MAX_FAILURES", help="Exit 3 when more trials fail: a count, or a share below 1."
+        ),
+    ] = None,
+    only: Annotated[
+        str | None, typer.Option(metavar="TRIALS", help="Run only these trials of the study: 17 or 3,17 or 10-19.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the trials and what they will cost; run nothing.")] = False,
+    print_config: Annotated[bool, typer.Option("--print-config", help="Print the whole study; run nothing.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Delete the run that is in the run directory.")] = False,
+    form: FormatOption = Format.TABLE,
+    progress: Annotated[
+        ProgressStyle, typer.Option(envvar="HPSEARCH_PROGRESS", help="auto: a bar on a terminal, else plain lines.")
+    ] = ProgressStyle.AUTO,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Only the result, warnings and errors.")] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Say more about the data.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the place of an error.")] = False,  # noqa: ARG001 - read by app.main
+) -> None:
+    """Find out what is to be run, and run it."""
+    began = time.monotonic()
+    overrides = {"strategy.name": context.info_name} | _settings(setting or [])
+    flags = {
+        "data.target": target, "budget.trials": trials, "budget.epochs": epochs, "metric": metric, "seed": seed,
+        "budget.timeout": timeout, "budget.trial_timeout": trial_timeout, "goal": goal, "max_failures": max_failures,
+    }  # fmt: skip
+    overrides |= {key: value for key, value in flags.items() if value is not None}
+    plan = _plan(source, overrides, parameter or [], quiet=quiet, verbose=verbose)
+    if print_config:
+        from hpsearch.strict_yaml import dump
+
+        print(dump(plan.study.to_dict()), end="")
+        return
+    numbers = _only(only, plan.strategy) if only else _numbers(plan.study, plan.strategy)
+    if dry_run:
+        _print_dry_run(plan, numbers, form, _job_count(jobs) if mode is Mode.CAVIAR else 1)
+        return
+    folder = out or Path("runs") / f"{plan.name}-{plan.study.strategy.name}"
+    run = _Run(plan, folder, numbers, mode=mode, jobs=jobs, overwrite=overwrite, quiet=quiet)
+    run.run(ProgressStyle.NONE if quiet else progress, began)
+    run.print_result(form, require_goal=require_goal)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A resolved study with its data and strategy; `name` is what the default run directory is called after."""
+
+    name: str
+    study: StudyConfig
+    data: Dataset
+    strategy: Strategy
+
+
+def _plan(source: str, overrides: dict[str, Any], parameters: list[str], *, quiet: bool, verbose: bool) -> _Plan:
+    from hpsearch.config import default_configuration, load_study, resolve, wanted_normalizations
+    from hpsearch.data.dataset import load_dataset
+    from hpsearch.space_text import spec_from_text
+    from hpsearch.strategies import make_strategy
+
+    is_study = source.endswith((".yaml", ".yml"))
+    study = load_study(Path(source) if is_study else None, ({} if is_study else {"data.source": source}) | overrides)
+    space_overrides = dict(spec_from_text(text) for text in parameters)
+    data = load_dataset(**study.data.loading(), normalize=wanted_normalizations(study, space_overrides))
+    _say_data(data, quiet=quiet, verbose=verbose)
+    train_rows = data.rows["train"]
+    study = resolve(
+        study, target=data.description.target, task=data.task, train_rows=train_rows, space_overrides=space_overrides
+    )
+    strategy = make_strategy(
+        study.strategy.name,
+        study.search_space(),
+        seed=study.seed,
+        defaults=default_configuration(train_rows),
+        points=study.strategy.points,
+    )
+    return _Plan(_source_name(source, study.data.source), study, data, strategy)
+
+
+def _source_name(source: str, data_source: str) -> str:
+    """What the default run directory is called after: a study's own name, or that of its folder if it is study.yaml."""
+    path = Path(source)
+    if path.suffix not in (".yaml", ".yml"):
+        name = Path(data_source).name.split(".")[0]
+    else:
+        name = path.stem if path.stem != "study" else path.resolve().parent.name
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-") or "study"
+
+
+def _settings(texts: list[str]) -> dict[str, Any]:
+    """What --set says, as dotted keys with values read as YAML."""
+    from hpsearch.strict_yaml import parse
+
+    found = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key or not all(key.split(".")):
+            raise ConfigError(f"--set {text}: it must be KEY=VALUE, such as data.split.test=0.1")
+        found[key] = parse(value, f"--set {key}")
+    return found
+
+
+def _say_data(data: Dataset, *, quiet: bool, verbose: bool) -> None:
+    if not quiet:
+        for note in data.notes if verbose else data.notes[:8]:
+            say(note)
+        if len(data.notes) > 8 and not verbose:
+            say(f"... and {len(data.notes) - 8} more notes (-v shows them)")
+    for warning in data.warnings:
+        say(f"warning: {warning}")
+
+
+def _numbers(study: StudyConfig, strategy: Strategy) -> range:
+    """The trials of the study, by number."""
+    from hpsearch.config import DEFAULT_TRIALS
+
+    wanted = study.budget.trials
+    if strategy.limit is None:
+        return range(wanted or DEFAULT_TRIALS)
+    if wanted is None and strategy.limit > MAX_MESH:
+        raise ConfigError(
+            f"the grid has {strategy.limit:,} points; say how many to try with -n, or take a smaller space with -p"
+        )
+    return range(min(wanted or strategy.limit, strategy.limit))
+
+
+def _only(text: str, strategy: Strategy) -> list[int]:
+    """The numbers in a text such as 3,17 or 10-19."""
+    numbers: set[int] = set()
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d{1,9})(?:-(\d{1,9}))?\s*", part)
+        if not match:
+            raise ConfigError(f"--only {text}: {part!r} is neither a trial's number nor a range such as 10-19")
+        numbers.update(range(int(match[1]), int(match[2] or match[1]) + 1))
+    if strategy.limit is not None and max(numbers, default=0) >= strategy.limit:
+        raise ConfigError(f"--only {text}: this search has trials 0 to {strategy.limit - 1}")
+    return sorted(numbers)
+
+
+def _job_count(jobs: str) -> int:
+    from hpsearch.executors.base import available_cpus
+
+    if jobs == "auto":
+        return available_cpus()
+    if not jobs.isdecimal() or not 1 <= int(jobs) <= 1024:
+        raise ConfigError(f"--jobs {jobs}: it must be auto or a number from 1 to 1024")
+    return int(jobs)
+
+
+def _print_dry_run(plan: _Plan, numbers: Sequence[int], form: Format, jobs: int) -> None:
+    """The trials and their predicted cost; the sum goes to stderr."""
+    from hpsearch.cli.printing import print_rows
+    from hpsearch.cost import predict_costs
+    from hpsearch.engine.network import start_engine
+    from hpsearch.trial import Trial
+
+    start_engine(say)
+    trials = [Trial(number, plan.strategy.ask(number)) for number in numbers]
+    costs = predict_costs(trials, plan.data, plan.study.metric)
+    searched = list(plan.study.search_space().parameters)
+    cost_columns = ["parameters", "updates", "gflop", "seconds"]
+    rows = [
+        {"trial": trial.number, **{name: getattr(cost, name) for name in cost_columns}, **trial.config}
+        for trial, cost in zip(trials, costs, strict=True)
+    ]
+    columns = ["trial", *cost_columns, *plan.study.space]
+    print_rows(rows, columns, form, value="seconds", table=["trial", *cost_columns, *searched])
+    seconds = sum(cost.seconds for cost in costs)
+    say(
+        f"{len(trials)} trials, {sum(cost.gflop for cost in costs):,.0f} GFLOP: about {_duration(seconds)} of one processor, "
+        f"{_duration(seconds / jobs)} with {jobs} {'process' if jobs == 1 else 'processes'}; early stopping makes it less"
+    )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.2g} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+class _Run:
+    """A search into a run directory, from opening it to the printed winner."""
+
+    def __init__(
+        self, plan: _Plan, folder: Path, numbers: Sequence[int], *, mode: Mode, jobs: str, overwrite: bool, quiet: bool
+    ) -> None:
+        self._plan = plan
+        self._folder = folder
+        self._numbers = numbers
+        self._mode = mode
+        self._jobs = _job_count(jobs)
+        self._overwrite = overwrite
+        self._quiet = quiet
+        self._record: RunRecord
+        self._reason = ""
+
+    def run(self, style: ProgressStyle, began: float) -> None:
+        """Search; raises InterruptedBySignalError when a signal ended it."""
+        from hpsearch.engine.cache import ensure_compiled
+        from hpsearch.run_directory.directory import open_run
+        from hpsearch.study import StopRules, Study
+
+        plan = self._plan
+        data_facts = {"task": plan.data.task, "sha256": plan.data.sha256, "rows": plan.data.rows}
+        study_facts = plan.study.model_copy(update={"run": None}).to_dict()
+        with open_run(self._folder, study_facts, data_facts, _provenance(plan), overwrite=self._overwrite) as directory:
+            self._record = record = directory.record
+            done = sum(number in record.results for number in self._numbers) if record.results else 0
+            self._announce(done)
+            if done < len(self._numbers):
+                ensure_compiled(say)
+            timeout = plan.study.budget.timeout
+            progress = Progress(style, len(self._numbers), done, plan.study.metric)
+            with OrderlyEnd() as signals:
+                stop = StopRules(plan.study.goal, began + timeout if timeout else None, lambda: signals.received is not None)
+                study = Study(directory, plan.strategy, self._numbers, stop)
+                try:
+                    with self._executor(directory, progress, stop, idle=done == len(self._numbers)) as executor:
+                        self._reason = study.run(executor, progress, lambda result: self._keep(directory, result))
+                finally:
+                    progress.close()
+                if signals.received is None:
+                    self._complete_model(directory)
+        if self._reason == "interrupted" and signals.received is not None:
+            say(f"interrupted; {len(record.results)} results are kept. To go on: {shlex.join(['hpsearch', *sys.argv[1:]])}")
+            raise InterruptedBySignalError(signals.received)
+
+    def _announce(self, done: int) -> None:
+        if self._quiet:
+            return
+        how = f"{self._jobs} processes" if self._mode is Mode.CAVIAR else "this process (panda)"
+        if done == len(self._numbers):
+            say(f"{self._folder}: all {done} trials are there")
+        elif done:
+            say(f"{self._folder}: going on after {done} of {len(self._numbers)} trials, in {how}")
+        else:
+            say(f"{self._folder}: {len(self._numbers)} trials in {how}")
+
+    def _executor(self, directory: RunDirectory, progress: Progress, stop: Any, *, idle: bool) -> Executor:
+        from hpsearch.executors.panda import PandaExecutor
+        from hpsearch.trial import TrialSettings
+
+        study = self._plan.study
+        settings = TrialSettings(study.seed, study.metric, study.budget.trial_timeout)
+        if self._mode is Mode.PANDA or idle:
+            return PandaExecutor(self._plan.data, settings, progress.watch, lambda: stop.reason() is not None)
+        from hpsearch.data.sharing import save_shared
+        from hpsearch.executors.caviar import CaviarExecutor
+
+        save_shared(self._plan.data, directory.shared_data)
+        return CaviarExecutor(directory.shared_data, settings, min(self._jobs, len(self._numbers)))
+
+    def _keep(self, directory: RunDirectory, result: TrialResult) -> None:
+        """Save the model of the best trial so far."""
+        from hpsearch.model import Model
+
+        Model.of_trial(result, self._plan.data, self._plan.study.metric).save(directory.folder / "model")
+
+    def _complete_model(self, directory: RunDirectory) -> None:
+        """Make sure that model/ holds the winner: after a crash or an early end it may be another; then train it again."""
+        from hpsearch.model import saved_trial
+
+        winner = directory.record.best()
+        if winner is None or saved_trial(directory.folder / "model") == winner.number:
+            return
+        from hpsearch.trial import Trial, TrialSettings, run_trial
+
+        study = self._plan.study
+        say(f"training trial {winner.number} once more, for its model ...")
+        again = run_trial(Trial(winner.number, winner.config), self._plan.data, TrialSettings(study.seed, study.metric))
+        self._keep(directory, again)
+
+    def print_result(self, form: Format, *, require_goal: bool) -> None:
+        """Print the winner; raise what makes the exit code other than 0."""
+        from hpsearch.cli.inspection import print_best
+
+        record, study = self._record, self._plan.study
+        counted = record.counted()
+        failed = sum(result.state is TrialState.FAIL for result in counted.values())
+        winner = record.best()
+        if winner is None:
+            first = next((result.error for result in counted.values() if result.error), "none was finished in time")
+            raise NoValidTrialError(f"{self._folder}: no trial has a score ({failed} of {len(counted)} failed: {first})")
+        if not self._quiet and self._reason in ("timeout", "goal"):
+            why = "the time is over" if self._reason == "timeout" else "the goal is reached"
+            say(f"{why} after {len(counted)} of {len(self._numbers)} trials")
+        print_best(self._folder, record, form)
+        if not self._quiet:
+            say(f"next: hpsearch show {self._folder} | hpsearch evaluate {self._folder}")
+        allowed = study.max_failures
+        if allowed is not None and failed > (allowed * len(counted) if allowed < 1 else allowed):
+            raise NoValidTrialError(f"{failed} of {len(counted)} trials failed; --max-failures allows {allowed:g}")
+        if require_goal and self._reason != "goal":
+            reached = winner.metrics[f"dev_{study.metric}"]
+            wanted = "none was given" if study.goal is None else f"{study.goal:g} was not reached"
+            raise GoalMissedError(f"--require-goal: {wanted}; the best dev {study.metric} is {reached:.6g}")
+
+
+def _provenance(plan: _Plan) -> dict[str, Any]:
+    """What study.yaml notes of its making."""
+    import importlib.metadata
+    import platform
+
+    from hpsearch import __version__
+
+    packages = ("numba", "numpy", "scipy", "polars")
+    versions = {"hpsearch": __version__, "python": platform.python_version()}
+    return {
+        "command": shlex.join(["hpsearch", *sys.argv[1:]]),
+        "data_sha256": plan.data.sha256,
+        "versions": versions | {name: importlib.metadata.version(name) for name in packages},
+    }

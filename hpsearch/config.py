@@ -1,0 +1,330 @@
+"""A study: what is searched, on which data, with what budget. Files and flags become one validated, frozen object here.
+
+Precedence: default < study file < environment < flag. Values arrive as text (strict_yaml) and get their type from this
+schema. What only the data can tell (target, task, metric, default space) is filled in by `resolve`.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from hpsearch import strict_yaml
+from hpsearch.engine.hyperparameters import HYPERPARAMETERS, METRIC_NAMES, canonical
+from hpsearch.errors import ConfigError, did_you_mean
+from hpsearch.space import Space
+from hpsearch.space_text import space_from_spec, spec_from_space
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CLASS_METRICS = METRIC_NAMES[:5]
+VALUE_METRICS = METRIC_NAMES[5:]
+MAXIMIZED = ("accuracy", "balanced_accuracy", "auc", "r2")
+STRATEGY_NAMES = ("random", "grid")
+DEFAULT_TRIALS = 50
+UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def _seconds(value: Any) -> Any:
+    """`30`, `45s`, `30m` or `1.5h` as seconds."""
+    if value is None or isinstance(value, int | float):
+        return value
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([smh]?)\s*", str(value))
+    if not match:
+        raise ValueError("it must be a time such as 45s, 30m or 1.5h")
+    return float(match[1]) * UNITS[match[2] or "s"]
+
+
+def _words(value: Any) -> Any:
+    """A column name or a list of them; numbers are names too."""
+    if isinstance(value, list):
+        return [str(item) for item in value]
+    return value if value is None else str(value)
+
+
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, allow_inf_nan=False)]
+Name = Annotated[str, BeforeValidator(_words)]
+Names = Annotated[tuple[str, ...], BeforeValidator(lambda value: _words(value if isinstance(value, list) else [value]))]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """A frozen part of a study that refuses unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SplitConfig(Section):
+    """Shares of the rows, and the seed that deals them out."""
+
+    train: Share = 0.6
+    dev: Share = 0.2
+    test: Share = 0.2
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+
+    @model_validator(mode="after")
+    def _check(self) -> SplitConfig:
+        total = self.train + self.dev + self.test
+        if abs(total - 1) > 1e-9 or self.train == 0 or self.dev == 0:
+            shares = f"train {self.train:g}, dev {self.dev:g}, test {self.test:g}"
+            raise ValueError(f"{shares}: they must add up to 1, and only test may be 0")
+        return self
+
+
+class DataConfig(Section):
+    """The table and how its columns are to be understood."""
+
+    source: Name = "digits"
+    target: Name | None = None
+    task: Literal["auto", "classification", "regression"] = "auto"
+    split: SplitConfig = SplitConfig()
+    group: Name | None = None
+    stratify_by: Name | None = None
+    missing: Literal["auto", "error"] = "auto"
+    categorical: Literal["auto"] | Names = "auto"
+    drop: Names = ()
+    keep: Names = ()
+
+
+    def loading(self) -> dict[str, Any]:
+        """The keyword arguments of data.load_dataset and data.load_test_part, `source` included."""
+        fields = ("source", "target", "task", "group", "stratify_by", "missing", "categorical", "drop", "keep")
+        split = {"split": (self.split.train, self.split.dev, self.split.test), "split_seed": self.split.seed}
+        return {name: getattr(self, name) for name in fields} | split
+
+
+class BudgetConfig(Section):
+    """How much may be spent: trials in all, epochs of a full trial, seconds for the run and for one trial."""
+
+    trials: Annotated[int, Field(ge=1, le=10**9)] | None = None
+    epochs: Annotated[int, Field(ge=1, le=10**6)] | None = None
+    timeout: Seconds | None = None
+    trial_timeout: Seconds | None = None
+
+
+class StrategyConfig(Section):
+    """Which strategy, and its options."""
+
+    name: Literal["random", "grid"] = "random"
+    points: Annotated[int, Field(ge=1, le=10**6)] = 3
+
+
+class StudyConfig(Section):
+    """A whole study. `run` is what a run directory's study.yaml notes of its making; it decides nothing."""
+
+    data: DataConfig = DataConfig()
+    metric: Literal["auto", "log_loss", "error", "accuracy", "balanced_accuracy", "auc", "rmse", "mae", "r2"] = "auto"
+    goal: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    budget: BudgetConfig = BudgetConfig()
+    max_failures: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    space: dict[str, Any] | None = None
+    strategy: StrategyConfig = StrategyConfig()
+    run: dict[str, Any] | None = None
+
+    @property
+    def maximize(self) -> bool:
+        """Whether more of the metric is better."""
+        return self.metric in MAXIMIZED
+
+    def search_space(self) -> Space:
+        """The parameters, constants and conditions of the resolved study, with `epochs` always among them."""
+        return space_from_spec(self.space or {})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data in the order of the schema; `run` only where there is one."""
+        plain = self.model_dump(mode="python")
+        plain = _plain(plain)
+        if plain["run"] is None:
+            del plain["run"]
+        return plain
+
+
+def load_study(source: Path | None, overrides: Mapping[str, Any]) -> StudyConfig:
+    """The study of a YAML file (None: an empty one) with dotted `overrides` put over it.
+
+    Raises ConfigError: one line that names file, key, value and what is allowed.
+    """
+    tree = strict_yaml.read(source) if source else {}
+    where = str(source) if source else "study"
+    if tree is None:
+        tree = {}
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{where}: a study is a mapping of keys such as data, metric, budget and space")
+    for key, value in overrides.items():
+        _put(tree, key, value)
+    if source and isinstance(tree.get("data"), dict) and isinstance(tree["data"].get("source"), str):
+        tree["data"]["source"] = _beside(source, tree["data"]["source"])
+    study = _validated(tree, where)
+    if study.space is None:
+        return study
+    return study.model_copy(update={"space": spec_from_space(space_from_spec(study.space, f"{where}: space"))})
+
+
+def resolve(
+    study: StudyConfig, *, target: str, task: str, train_rows: int, space_overrides: Mapping[str, Any] | None = None
+) -> StudyConfig:
+    """`study` with everything filled in that the data decides, and `space_overrides` (from -p) put over its space.
+
+    Without a space of its own a study searches the default space; a grid searches only what -p names, the rest keeps its
+    default. Raises ConfigError where study and data do not fit.
+    """
+    allowed = CLASS_METRICS if task == "classification" else VALUE_METRICS
+    metric = ("log_loss" if task == "classification" else "rmse") if study.metric == "auto" else study.metric
+    if metric not in allowed:
+        raise ConfigError(f"metric: {metric!r} does not fit {task}; allowed: {', '.join(allowed)}")
+    space = _said_space(study, space_overrides, train_rows)
+    constants = dict(space.constants)
+    longest = study.budget.epochs or constants.get("epochs") or HYPERPARAMETERS["epochs"].default
+    if "epochs" in space.parameters:
+        if study.budget.epochs is not None:
+            raise ConfigError("epochs: the space searches it, so budget.epochs and --epochs have no meaning; leave one out")
+        longest = None
+    else:
+        constants["epochs"] = longest
+    for name, value in default_constants(train_rows).items():
+        if name not in constants and name not in space.parameters and not _is_said(name, space):
+            constants[name] = value
+    space = Space(space.parameters, constants, space.conditions)
+    return study.model_copy(
+        update={
+            "data": study.data.model_copy(update={"target": target, "task": task}),
+            "metric": metric,
+            "budget": study.budget.model_copy(update={"epochs": longest}),
+            "space": spec_from_space(space),
+        }
+    )
+
+
+def wanted_normalizations(study: StudyConfig, space_overrides: Mapping[str, Any] | None = None) -> tuple[str, ...]:
+    """The values of `normalize` that the study can ask for; its data must be prepared for each of them."""
+    space = _said_space(study, space_overrides, train_rows=1)
+    if "normalize" in space.parameters:
+        return tuple(space.parameters["normalize"].mesh(1))
+    return (space.constants.get("normalize", HYPERPARAMETERS["normalize"].default),)
+
+
+def _said_space(study: StudyConfig, space_overrides: Mapping[str, Any] | None, train_rows: int) -> Space:
+    """The space of the study or of -p or the default one, put together but not yet completed with constants."""
+    over = dict(space_overrides or {})
+    space_from_spec(over, "-p", alone=False)
+    spec = study.space
+    if spec is None:
+        spec = {} if study.strategy.name == "grid" and over else default_space(train_rows)
+    return space_from_spec(_merged(spec, over))
+
+
+def _is_said(name: str, space: Space) -> bool:
+    """Whether layers and units are said by `hidden`."""
+    return name in ("layers", "units") and ("hidden" in space.parameters or "hidden" in space.constants)
+
+
+def default_constants(train_rows: int) -> dict[str, Any]:
+    """The default configuration where it depends on the data: smaller networks and batches for fewer rows.
+
+    Three layers of 256 and batches of 256 as RealMLP (Holzmueller et al. 2024, arXiv 2407.04491) found good for tables of
+    thousands of rows; below, at least about 16 updates an epoch.
+    """
+    units = 256 if train_rows >= 2000 else 128 if train_rows >= 500 else 64
+    batch = 16
+    while batch < 256 and batch * 32 <= train_rows:
+        batch *= 2
+    return {"layers": 3, "units": units, "batch_size": batch}
+
+
+def default_configuration(train_rows: int) -> dict[str, Any]:
+    """Every hyperparameter at its default for this much data."""
+    return {name: known.default for name, known in HYPERPARAMETERS.items()} | default_constants(train_rows)
+
+
+def default_space(train_rows: int) -> dict[str, Any]:
+    """The space that is searched when a study names none: what matters most for networks on tables, on its right scale."""
+    constants = default_constants(train_rows)
+    batch = constants["batch_size"]
+    return {
+        "layers": {"low": 1, "high": 4},
+        "units": {"low": 32, "high": 2 * constants["units"], "scale": "pow2"},
+        "activation": ["silu", "relu", "selu", "tanh"],
+        "learning_rate": {"low": 1e-4, "high": 1e-2, "log": True},
+        "batch_size": {"low": max(8, batch // 4), "high": 2 * batch, "scale": "pow2"},
+        "l2": {"low": 1e-5, "high": 1.0, "log": True},
+        "normalize": ["robust_clip", "standard"],
+    }
+
+
+def _merged(spec: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`spec` with entries put over it; `hidden` displaces layers and units, and they it."""
+    merged = dict(spec)
+    if "hidden" in over:
+        merged.pop("layers", None)
+        merged.pop("units", None)
+    if "layers" in over or "units" in over:
+        merged.pop("hidden", None)
+    for name, value in over.items():
+        before = merged.get(name)
+        if isinstance(before, dict) and before.get("when") and not isinstance(value, dict):
+            value = {"values" if isinstance(value, list) else "value": value, "when": before["when"]}  # noqa: PLW2901
+        elif isinstance(before, dict) and before.get("when") and "when" not in value:
+            value = {**value, "when": before["when"]}  # noqa: PLW2901
+        merged[name] = value
+    return merged
+
+
+def _put(tree: dict[str, Any], dotted: str, value: Any) -> None:
+    """Set a dotted key in nested dicts; short forms in the space count as their full names."""
+    keys = dotted.split(".")
+    if keys[0] == "space" and len(keys) > 1:
+        keys[1] = canonical(keys[1])
+    for key in keys[:-1]:
+        if not isinstance(tree.get(key), dict):
+            tree[key] = {}
+        tree = tree[key]
+    tree[keys[-1]] = value
+
+
+def _beside(study: Path, source: str) -> str:
+    """A data file named in a study is looked for beside the study, then in the working directory."""
+    beside = study.parent / source
+    return str(beside) if beside.is_file() else source
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _validated(tree: dict[str, Any], where: str) -> StudyConfig:
+    try:
+        return StudyConfig.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError(_one_line(error, tree, where)) from None
+
+
+def _one_line(error: ValidationError, tree: Any, where: str) -> str:
+    """The first thing that is wrong: where it stands, the value, and what is allowed."""
+    first = error.errors()[0]
+    path = [part for part in first["loc"] if not str(part).startswith(("function-", "literal", "tuple["))]
+    key = ".".join(map(str, path))
+    if first["type"] == "extra_forbidden":
+        fields: Any = StudyConfig
+        for part in path[:-1]:
+            fields = fields.model_fields[part].annotation
+        return f"{where}: {key}: there is no such key; {did_you_mean(path[-1], fields.model_fields)}"
+    value = tree
+    for part in path:
+        value = value.get(part) if isinstance(value, dict) else value
+    reason = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if first["type"] == "literal_error":
+        allowed = [word.strip(" '") for word in first["ctx"]["expected"].replace(" or ", ", ").split(",")]
+        return f"{where}: {key}: {value!r} is not allowed; {did_you_mean(value, allowed)}"
+    if first["type"] == "value_error" and key in ("data.split",):
+        return f"{where}: {key}: {reason}"
+    reason = reason if reason.startswith("it must") else f"it must be {reason}"
+    return f"{where}: {key}: {value!r}: {reason}"

@@ -1,0 +1,229 @@
+"""CSV and TSV text: separator, header, encoding and ragged rows; each message says which line to mend."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import io
+import re
+import zlib
+from typing import TYPE_CHECKING, BinaryIO
+
+import polars as pl
+
+from hpsearch.data import dates
+from hpsearch.data.plain import count, show, show_some
+from hpsearch.errors import DataError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MISSING_WORDS = ("", "NA", "N/A", "nan", "NaN", "-nan", "null", "NULL", "None", "?")
+SEPARATORS = ",;\t|"
+_BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_FIRST_ROWS = 10_000
+_CHUNK = 1 << 20
+_WIDE_BOMS = {codecs.BOM_UTF32_LE: "UTF-32", codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
+_DECIMAL = re.compile(r"\s*[-+]?\d*\.\d+([eE][-+]?\d+)?\s*")
+_DECIMAL_COMMA = r"^[-+]?\d+,\d+$"
+
+
+def read_csv(path: Path) -> pl.DataFrame:
+    """Read a `.csv` or `.tsv` file, perhaps gzipped, into a frame of numbers, booleans, dates and text.
+
+    Raises:
+        DataError: no table with a header and at least one row and two columns can be read from it.
+    """
+    content = _unzipped(path) if path.suffix.lower() == ".gz" else None
+    with _stream(path, content) as stream:
+        _refuse_foreign_bytes(path, stream)
+    with _stream(path, content) as stream:
+        names, separator = _header(path, stream)
+    frame = _parse(path, content, separator)
+    if frame.width != len(names):
+        raise DataError(f"{path}: the header line cannot be read; is a quote in it not closed?")
+    frame.columns = names
+    if frame.height and frame[:, -1].null_count():
+        frame = _without_blank_lines(frame, path, content, separator)
+    if frame.height == 0:
+        raise DataError(f"{path}: there is a header line but no row of data")
+    return frame.with_columns(
+        _typed(column, separator) for column in frame.iter_columns() if column.dtype == pl.String
+    )
+
+
+def _unzipped(path: Path) -> bytes:
+    try:
+        with gzip.open(path) as stream:
+            return stream.read()
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: not a whole gzip file ({show(str(error), 80)})") from None
+
+
+def _stream(path: Path, content: bytes | None) -> BinaryIO:
+    return path.open("rb") if content is None else io.BytesIO(content)
+
+
+def _refuse_foreign_bytes(path: Path, stream: BinaryIO) -> None:
+    """One pass in chunks over the file: it must be UTF-8 without NUL bytes."""
+    convert = f"convert it: iconv -f {{}} -t UTF-8 {path.name} > utf8.csv"
+    decoder, line, chunk, first = codecs.getincrementaldecoder("utf-8")(), 1, b"", True
+    while True:
+        chunk = stream.read(_CHUNK)
+        if first:
+            for mark, encoding in _WIDE_BOMS.items():
+                if chunk.startswith(mark):
+                    raise DataError(
+                        f"{path}: the text is {encoding}, UTF-8 is needed; {convert.format(encoding)}"
+                    )
+            if not chunk.removeprefix(codecs.BOM_UTF8).strip():
+                raise DataError(f"{path}: the file is empty")
+            if b"\r" in chunk and b"\n" not in chunk:
+                convert = f"tr '\\r' '\\n' < {path.name} > new.csv"
+                raise DataError(f"{path}: lines end in CR alone (old Mac); convert it: {convert}")
+            first = False
+        nul = chunk.find(b"\0")
+        if nul >= 0:
+            hint = (
+                f"; is it UTF-16? {convert.format('UTF-16')}" if chunk.count(b"\0") > len(chunk) // 4 else ""
+            )
+            line += chunk.count(b"\n", 0, nul)
+            raise DataError(f"{path}: line {line} has a NUL byte, so it is no plain text{hint}")
+        try:
+            decoder.decode(chunk, final=not chunk)
+        except UnicodeDecodeError as error:
+            line += error.object.count(b"\n", 0, error.start)
+            raise DataError(
+                f"{path}: line {line} is not UTF-8 (byte 0x{error.object[error.start]:02x}); "
+                f"if it is Latin-1, {convert.format('LATIN1')}"
+            ) from None
+        if not chunk:
+            return
+        line += chunk.count(b"\n")
+
+
+def _header(path: Path, stream: BinaryIO) -> tuple[list[str], str]:
+    """Return the column names and the separator, which is the one that the header line holds most of."""
+    text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
+    lines = (line for line in text if line.strip("\r\n"))
+    first = next(lines, "")
+    unquoted = re.sub(r'"[^"]*("|$)', "", first)
+    preferred = "\t" if ".tsv" in path.suffixes or ".TSV" in path.suffixes else ","
+    separator = max(preferred + SEPARATORS, key=unquoted.count)
+    if unquoted.count(separator) == 0:
+        raise DataError(f"{path}: only one column found; columns are separated by comma, semicolon, tab or |")
+    try:
+        cells = next(csv.reader(_chain(first, lines), delimiter=separator))
+    except csv.Error as error:
+        raise DataError(f"{path}: the header line cannot be read ({error})") from None
+    names = [cell.strip() or f"unnamed_{number}" for number, cell in enumerate(cells, start=1)]
+    if 2 * sum(bool(_DECIMAL.fullmatch(cell)) for cell in cells) > len(cells):
+        raise DataError(
+            f"{path}: line 1 holds numbers ({show_some(cells, 3)}), not column names; put a header line first"
+        )
+    if len(set(names)) < len(names):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise DataError(
+            f"{path}: column names must differ, more than one is {show_some(twice)}; is there a header line?"
+        )
+    return names, separator
+
+
+def _chain(first: str, rest):  # noqa: ANN001, ANN202  an iterator of lines
+    yield first
+    yield from rest
+
+
+def _parse(path: Path, content: bytes | None, separator: str) -> pl.DataFrame:
+    def read(rows_to_judge: int | None) -> pl.DataFrame:
+        return pl.read_csv(
+            path if content is None else content,
+            separator=separator,
+            infer_schema_length=rows_to_judge,
+            null_values=list(MISSING_WORDS),
+        )
+
+    try:
+        try:
+            return read(_FIRST_ROWS)
+        except pl.exceptions.ComputeError:
+            # A later row holds another type. To judge all rows of every file would take five times as long.
+            return read(None)
+    except pl.exceptions.NoDataError:
+        raise DataError(f"{path}: the file is empty") from None
+    except pl.exceptions.PolarsError as error:
+        _find_ragged_row(path, content, separator)
+        reason = str(error).partition("\n")[0]
+        if "malformed" in reason or '"' in reason:
+            raise DataError(f'{path}: a quote (") is not closed or not doubled') from None
+        raise DataError(f"{path}: cannot be read as a table: {show(reason, 120)}") from None
+    except pl.exceptions.PanicException as error:
+        raise DataError(f"{path}: cannot be read as a table: {show(str(error), 120)}") from None
+
+
+def _records(path: Path, content: bytes | None, separator: str):  # noqa: ANN202  an iterator of (line number, cells)
+    """Go through the file with Python's own slow reader, which counts lines; blank lines are empty lists."""
+    with _stream(path, content) as stream:
+        lines = csv.reader(io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""), delimiter=separator)
+        start = 1
+        try:
+            for cells in lines:
+                yield start, cells
+                start = lines.line_num + 1
+        except csv.Error as error:
+            raise DataError(
+                f"{path}: line {start} cannot be read: {show(str(error), 80)}; is a quote not closed?"
+            ) from None
+
+
+def _find_ragged_row(path: Path, content: bytes | None, separator: str) -> list[bool]:
+    """Return for each row after the header whether its line is blank. Raises DataError at a ragged row."""
+    width, blank = 0, []
+    for line, cells in _records(path, content, separator):
+        if width == 0:
+            width = len(cells)
+            continue
+        blank.append(not "".join(cells).strip() and len(cells) < 2)
+        if not blank[-1] and len(cells) != width:
+            raise DataError(f"{path}: line {line} has {count(len(cells), 'cell')}, the header has {width}")
+    return blank
+
+
+def _without_blank_lines(
+    frame: pl.DataFrame, path: Path, content: bytes | None, separator: str
+) -> pl.DataFrame:
+    """Drop blank lines and refuse short rows: both end in null as polars reads them."""
+    blank = _find_ragged_row(path, content, separator)
+    if len(blank) != frame.height:
+        raise DataError(f'{path}: a quote (") is not closed or not doubled')
+    return frame.filter(~pl.Series(blank, dtype=pl.Boolean)) if any(blank) else frame
+
+
+def _typed(column: pl.Series, separator: str) -> pl.Series:
+    """Text without spaces around it, or the numbers, booleans or ISO dates that it is."""
+    text = column.str.strip_chars()
+    if not (text == column).all():
+        text = text.set(text.is_in(list(MISSING_WORDS)), None)
+    if text.count() and text.drop_nulls().is_in(list(_BOOLEANS)).all():
+        return text.replace_strict(_BOOLEANS, default=None, return_dtype=pl.Boolean)
+    number = _as_number(text, decimal_comma=separator == ";")
+    if number is not None:
+        return number
+    date_format = dates.find_format(text, dates.ISO_FORMATS)
+    return text if date_format is None else dates.parse(text, date_format)
+
+
+def _as_number(text: pl.Series, *, decimal_comma: bool) -> pl.Series | None:
+    if decimal_comma and text.drop_nulls().head(100).str.contains(_DECIMAL_COMMA).any():
+        if text.str.contains(_DECIMAL_COMMA).sum() + text.str.contains(r"^[-+]?\d+$").sum() < text.count():
+            return None
+        text = text.str.replace(",", ".", literal=True)
+    if text.count() == 0:
+        return None
+    for dtype in (pl.Int64, pl.Float64):
+        if text.drop_nulls().head(100).cast(dtype, strict=False).null_count() == 0:
+            number = text.cast(dtype, strict=False)
+            if number.null_count() == text.null_count():
+                return number
+    return None

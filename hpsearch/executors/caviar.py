@@ -1,0 +1,174 @@
+"""Caviar: many trials at once, each worker a process of its own.
+
+A supervisor with one duplex pipe for each worker and nothing shared between them: no lock or queue that a dying process
+could leave taken, and always known which trial a dead worker had. Workers are forked from a server that has the engine
+loaded; the data are files that all of them map, so they lie in memory once.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import sys
+import time
+from collections import Counter, deque
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import connection
+from typing import TYPE_CHECKING
+
+from hpsearch.executors.base import Executor
+from hpsearch.trial import Trial, TrialResult, TrialState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from multiprocessing.context import ForkServerProcess
+    from pathlib import Path
+
+    from hpsearch.trial import TrialSettings
+
+MAX_DEATHS_OF_TRIAL = 3
+MAX_DEATHS_IN_ROW = 20
+GRACE_SECONDS = 1.0  # a worker ends its own trial at the timeout; only one that hangs is killed
+
+
+class WorkersDieError(RuntimeError):
+    """Workers die without a result, whatever they are given."""
+
+
+@dataclass
+class _Worker:
+    number: int
+    process: ForkServerProcess
+    pipe: connection.Connection
+    trial: Trial | None = None
+    deadline: float | None = None
+
+
+class CaviarExecutor(Executor):
+    """`jobs` worker processes for the data set that was saved in `folder` (see data.sharing).
+
+    A worker that dies costs one attempt of its trial; a trial that kills three workers fails, and the run goes on. Raises
+    WorkersDieError when twenty die in a row.
+    """
+
+    def __init__(self, folder: Path, settings: TrialSettings, jobs: int) -> None:
+        self.slots = jobs
+        self._folder = folder
+        self._settings = settings
+        self._waiting: deque[Trial] = deque()
+        self._deaths: Counter[int] = Counter()
+        self._deaths_in_row = 0
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["hpsearch.executors.preload"])
+        self._workers = [self._start(number) for number in range(jobs)]
+
+    def _start(self, number: int) -> _Worker:
+        ours, theirs = self._context.Pipe(duplex=True)
+        with _undisturbed_start():
+            process = self._context.Process(
+                target=_serve, args=(theirs, str(self._folder), self._settings, number), daemon=True
+            )
+            process.start()
+        theirs.close()
+        return _Worker(number, process, ours)
+
+    def submit(self, trial: Trial) -> None:
+        """Give the trial to an idle worker, or let it wait for one."""
+        self._waiting.append(trial)
+        self._dispatch()
+
+    def _dispatch(self) -> None:
+        for worker in self._workers:
+            if worker.trial is None and self._waiting:
+                worker.trial = self._waiting.popleft()
+                if self._settings.trial_timeout:
+                    worker.deadline = time.monotonic() + self._settings.trial_timeout + GRACE_SECONDS
+                try:
+                    worker.pipe.send(worker.trial)
+                except OSError:  # it died while idle; `wait` sees the end of its pipe and replaces it
+                    self._waiting.appendleft(worker.trial)
+                    worker.trial = None
+
+    def wait(self, seconds: float) -> list[TrialResult]:
+        """Collect results; replace workers that died or hang."""
+        now = time.monotonic()
+        deadlines = [worker.deadline - now for worker in self._workers if worker.deadline is not None]
+        ready = set(connection.wait([w.pipe for w in self._workers], max(0.0, min([seconds, *deadlines]))))
+        results = []
+        for place, worker in enumerate(self._workers):
+            result = None
+            if worker.pipe in ready:
+                try:
+                    result = worker.pipe.recv()
+                    worker.trial = worker.deadline = None
+                    self._deaths_in_row = 0
+                except (EOFError, OSError):
+                    result = self._bury(worker)
+                    self._workers[place] = self._start(worker.number)
+            elif worker.deadline is not None and time.monotonic() > worker.deadline:
+                result = self._failed(worker, f"timeout: longer than {self._settings.trial_timeout:g} s")
+                _kill(worker)
+                self._workers[place] = self._start(worker.number)
+            if result is not None:
+                results.append(result)
+        self._dispatch()
+        return results
+
+    def _bury(self, worker: _Worker) -> TrialResult | None:
+        """Take note of a death: its trial is tried again, or has failed for good."""
+        _kill(worker)
+        self._deaths_in_row += 1
+        code = worker.process.exitcode or 0
+        cause = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        if self._deaths_in_row >= MAX_DEATHS_IN_ROW:
+            raise WorkersDieError(f"{MAX_DEATHS_IN_ROW} worker processes died in a row, the last one by {cause}")
+        if worker.trial is None:
+            return None
+        self._deaths[worker.trial.number] += 1
+        if self._deaths[worker.trial.number] < MAX_DEATHS_OF_TRIAL:
+            self._waiting.appendleft(worker.trial)
+            return None
+        return self._failed(worker, f"crashed: {MAX_DEATHS_OF_TRIAL} worker processes died of it, the last one by {cause}")
+
+    @staticmethod
+    def _failed(worker: _Worker, reason: str) -> TrialResult:
+        return TrialResult(
+            worker.trial.number, worker.trial.config, TrialState.FAIL, error=reason, started=time.time(), worker=worker.number
+        )
+
+    def close(self) -> None:
+        """Kill the workers; an unfinished trial is tried again by the next run."""
+        for worker in self._workers:
+            _kill(worker)
+
+
+def _serve(*arguments: object) -> None:
+    """Enter the worker; its module loads the engine, which this process does not need."""
+    from hpsearch.executors.worker import serve  # noqa: PLC0415
+
+    serve(*arguments)
+
+
+def _kill(worker: _Worker) -> None:
+    worker.process.kill()
+    worker.process.join()
+    worker.pipe.close()
+
+
+@contextmanager
+def _undisturbed_start() -> Iterator[None]:
+    """Start a process that neither dies of Ctrl-C while it loads nor runs the main script of this one again.
+
+    A worker needs nothing of `__main__`; without this, multiprocessing would import it, and a script without an
+    `if __name__ == "__main__"` guard would start itself over.
+    """
+    main = sys.modules["__main__"]
+    hidden = {name: main.__dict__.pop(name) for name in ("__file__", "__spec__") if name in main.__dict__}
+    main.__spec__ = None
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        main.__dict__.update(hidden)

@@ -1,0 +1,8 @@
+"""Imported once by the fork server: workers are forks of a process that has the engine loaded, ready in milliseconds."""
+
+from hpsearch.engine.network import start_engine
+from hpsearch.executors import worker
+
+start_engine()
+
+__all__ = ["worker"]

@@ -1,0 +1,176 @@
+"""A run directory that is being written: locked, its journal open, its views made anew as results arrive."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from typing import TYPE_CHECKING, Any
+
+from hpsearch import strict_yaml
+from hpsearch.errors import RunError
+from hpsearch.files import storage_errors, write_atomically
+from hpsearch.run_directory.journal import FORMAT, Journal
+from hpsearch.run_directory.lock import RunLock
+from hpsearch.run_directory.record import JOURNAL, RunRecord, events_of
+from hpsearch.run_directory.results import write_views
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from hpsearch.trial import Trial, TrialResult
+
+LOCK = ".lock"
+SHARED_DATA = ".data"
+OURS = ("study.yaml", "trials.csv", "curves.csv", "timings.csv", "best.yaml", "model", "report.html", SHARED_DATA, JOURNAL)
+MAY_DIFFER = ("budget.trials", "budget.timeout", "goal", "max_failures", "data.source")
+VIEW_SHARE = 0.02  # of the time may go into rewriting the views while results arrive
+VIEW_SECONDS = 2.0
+
+
+class RunDirectory:
+    """A run directory open for writing; use as a context manager. Made by `open_run` or `reopen`."""
+
+    def __init__(self, folder: Path, lock: RunLock, journal: Journal) -> None:
+        self.folder = folder
+        self.record = RunRecord.replay(journal.events)
+        self._lock = lock
+        self._journal = journal
+        self._views_made = time.monotonic()
+        self._views_took = 0.0
+
+    def __enter__(self) -> RunDirectory:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self.shared_data, ignore_errors=True)
+        self._journal.close()
+        self._lock.release()
+
+    @property
+    def shared_data(self) -> Path:
+        """Where the arrays for worker processes lie while the run goes on."""
+        return self.folder / SHARED_DATA
+
+    def note(self, events: list[dict[str, Any]], *, sync: bool = True) -> None:
+        """Write events to the journal and take them into the record."""
+        for offset_and_event in self._journal.append(events, sync=sync):
+            self.record.note(*offset_and_event)
+
+    def start(self, trial: Trial) -> None:
+        """Note that a trial has begun."""
+        self.note([{"event": "start", "trial": trial.number, "config": trial.config}], sync=False)
+
+    def add(self, result: TrialResult) -> None:
+        """Note a result; when this returns it cannot be lost. Views follow when they are due."""
+        self.note(events_of(result))
+        due = max(VIEW_SECONDS, self._views_took / VIEW_SHARE)
+        if time.monotonic() - self._views_made > due:
+            self.write_views()
+
+    def finish(self, reason: str, counted: int | list[int]) -> None:
+        """Note how the run ended and which trials count (the first so many, or these), and write the final views."""
+        end = {"event": "end", "reason": reason, "counted": counted}
+        before = self.record.end
+        if before is None or (before["reason"], before["counted"]) != (reason, counted):
+            self.note([end])
+        self.write_views()
+
+    def evaluated(self, event: dict[str, Any]) -> None:
+        """Note that the sealed test part was opened."""
+        self.note([{"event": "evaluation", **event}])
+
+    def write_views(self) -> None:
+        """Make the CSV and YAML files anew."""
+        start = time.monotonic()
+        write_views(self.folder, self.record)
+        self._views_made = time.monotonic()
+        self._views_took = self._views_made - start
+
+def open_run(
+    folder: Path, study: dict[str, Any], data: dict[str, Any], provenance: dict[str, Any], *, overwrite: bool = False
+) -> RunDirectory:
+    """Open the run directory of a study, new or to go on with.
+
+    `study` is the resolved study, `data` what must be known of the data (task, sha256, rows), `provenance` what study.yaml
+    tells of its making. Raises RunError when another study lives there or the folder is not a run directory, LockedError,
+    JournalError, StorageError; nothing is touched then.
+    """
+    _check_folder(folder)
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    lock = RunLock(folder / LOCK)
+    try:
+        if overwrite:
+            _remove_run(folder)
+        journal = Journal(folder / JOURNAL)
+        directory = RunDirectory(folder, lock, journal)
+        if directory.record.study:
+            _check_same(directory, study, data)
+        else:
+            directory.note([{"event": "study", "format": FORMAT, "study": study, "data": data, "run": provenance}])
+        write_atomically(folder / "study.yaml", strict_yaml.dump({**study, "run": provenance}).encode())
+    except BaseException:
+        lock.release()
+        raise
+    return directory
+
+
+def reopen(folder: Path) -> RunDirectory:
+    """Open a run that is there, to add to its journal. Raises RunError, LockedError, JournalError, StorageError."""
+    if not (folder / JOURNAL).is_file():
+        raise RunError(f"{folder}: not a run directory (it has no {JOURNAL})")
+    lock = RunLock(folder / LOCK)
+    try:
+        return RunDirectory(folder, lock, Journal(folder / JOURNAL))
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _remove_run(folder: Path) -> None:
+    """Delete the files of the run that was here, and nothing else."""
+    with storage_errors(folder):
+        for name in OURS:
+            path = folder / name
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def _check_same(directory: RunDirectory, study: dict[str, Any], data: dict[str, Any]) -> None:
+    old = {**directory.record.study, "data_sha256": directory.record.data["sha256"]}
+    new = {**study, "data_sha256": data["sha256"]}
+    differences = [
+        f"{key} is {_short(before)} there and {_short(now)} here"
+        for key, before, now in _differences(old, new)
+        if key not in MAY_DIFFER
+    ]
+    if differences:
+        shown = "; ".join(differences[:5]) + (f"; and {len(differences) - 5} more" if len(differences) > 5 else "")
+        raise RunError(f"{directory.folder}: holds another study: {shown} (choose another -o DIR, or --overwrite)")
+
+
+def _check_folder(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder}: is a file; -o names a folder")
+    if folder.is_dir() and not (folder / JOURNAL).exists():
+        foreign = sorted(path.name for path in folder.iterdir() if path.name not in (LOCK, SHARED_DATA))
+        if foreign:
+            raise RunError(f"{folder}: holds {foreign[0]!r} and is not a run directory; choose another -o DIR")
+
+
+def _differences(old: Any, new: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """(dotted key, old, new) of the leaves in which two trees differ."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in [*old, *(name for name in new if name not in old)]:
+            yield from _differences(old.get(name), new.get(name), f"{key}.{name}" if key else str(name))
+    elif old != new:
+        yield key, old, new
+
+
+def _short(value: Any) -> str:
+    text = strict_yaml.dump(value).strip().removesuffix("...").strip() if isinstance(value, dict | list) else str(value)
+    text = " ".join(text.split())
+    return text if len(text) <= 60 else text[:57] + "..."

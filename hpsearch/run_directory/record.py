@@ -1,0 +1,132 @@
+"""A run as its journal tells it: the study, the trials that are there, and how it ended. Readers need no lock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from hpsearch.errors import RunError
+from hpsearch.run_directory.journal import decode, read
+from hpsearch.trial import TrialResult, TrialState, best_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+JOURNAL = "journal.jsonl"
+MAXIMIZED = ("accuracy", "balanced_accuracy", "auc", "r2")
+
+
+@dataclass
+class RunRecord:
+    """Everything that was noted of a run, event by event (see `note`)."""
+
+    study: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    results: dict[int, TrialResult] = field(default_factory=dict)
+    running: dict[int, dict[str, Any]] = field(default_factory=dict)
+    curve_offsets: dict[int, int] = field(default_factory=dict)
+    end: dict[str, Any] | None = None
+    evaluations: list[dict[str, Any]] = field(default_factory=list)
+
+    @classmethod
+    def load(cls, folder: Path) -> RunRecord:
+        """The record of a run directory; RunError if it is none, JournalError if its journal is damaged."""
+        path = folder / JOURNAL
+        if not path.is_file():
+            raise RunError(f"{folder}: not a run directory (it has no {JOURNAL}); make one with: hpsearch random -o {folder}")
+        return cls.replay(read(path))
+
+    @classmethod
+    def replay(cls, events: Iterable[tuple[int, dict[str, Any]]]) -> RunRecord:
+        """The record that these (offset, event) pairs tell."""
+        record = cls()
+        for offset, event in events:
+            record.note(offset, event)
+        return record
+
+    def note(self, offset: int, event: dict[str, Any]) -> None:
+        """Take in one event of the journal, which stands at `offset`."""
+        kind = event["event"]
+        if kind == "study":
+            self.study, self.data = event["study"], event["data"]
+        elif kind == "start":
+            self.running[event["trial"]] = event["config"]
+            self.end = None
+        elif kind == "curve":
+            self.curve_offsets[event["trial"]] = offset
+        elif kind == "trial":
+            result = result_of(event)
+            self.running.pop(result.number, None)
+            self.results[result.number] = result
+            self.end = None
+        elif kind == "end":
+            self.end = event
+            self.running = {}
+        elif kind == "evaluation":
+            self.evaluations.append(event)
+
+    @property
+    def metric(self) -> str:
+        """The metric that was optimised."""
+        return self.study["metric"]
+
+    @property
+    def maximize(self) -> bool:
+        """Whether more of it is better."""
+        return self.metric in MAXIMIZED
+
+    def counted(self) -> dict[int, TrialResult]:
+        """The results that count, by number: while the run goes on all of them, after its end those that its end names.
+
+        With several workers a run that is cut short may hold results behind a gap. They stay in the journal and count once
+        the gap is filled, so a time limit only cuts the tail of what a longer run would have found.
+        """
+        ended = self.end["counted"] if self.end else None
+        numbers = self.results if ended is None else range(ended) if isinstance(ended, int) else ended
+        return {number: self.results[number] for number in sorted(numbers) if number in self.results}
+
+    def best(self) -> TrialResult | None:
+        """The winner so far."""
+        return best_of(self.counted(), self.metric, self.maximize)
+
+
+def events_of(result: TrialResult) -> list[dict[str, Any]]:
+    """What the journal notes of a result: its curves, then the line that makes it count."""
+    event = {
+        "event": "trial",
+        "trial": result.number,
+        "state": str(result.state),
+        "config": result.config,
+        "metrics": result.metrics,
+        "best_epoch": result.best_epoch,
+        "epochs": result.epochs,
+        "updates": result.updates,
+        "parameters": result.parameters,
+        "gflop": result.gflop,
+        "error": result.error,
+        "started": round(result.started, 3),
+        "seconds": round(result.seconds, 6),
+        "worker": result.worker,
+    }
+    finite = {
+        name: [value if abs(value) < float("inf") else None for value in values] for name, values in result.curves.items()
+    }
+    return [{"event": "curve", "trial": result.number, "curves": finite}, event]
+
+
+def result_of(event: dict[str, Any]) -> TrialResult:
+    """The result that a "trial" event tells, without its curves."""
+    rest = {name: value for name, value in event.items() if name not in ("event", "seq", "crc", "trial", "state")}
+    return TrialResult(number=event["trial"], state=TrialState(event["state"]), **rest)
+
+
+def read_curves(folder: Path, record: RunRecord, number: int) -> dict[str, list[float | None]]:
+    """The learning curves of a trial, from their place in the journal; empty if there are none."""
+    offset = record.curve_offsets.get(number)
+    if offset is None:
+        return {}
+    with (folder / JOURNAL).open("rb") as file:
+        file.seek(offset)
+        event = decode(file.readline().rstrip(b"\n"))
+    return event["curves"] if event else {}

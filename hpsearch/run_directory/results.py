@@ -1,0 +1,151 @@
+"""The files that people and scripts read: trials.csv, curves.csv, timings.csv and best.yaml, views made from the journal."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from hpsearch import strict_yaml
+from hpsearch.diagnosis.trials import diagnose
+from hpsearch.files import write_atomically
+from hpsearch.run_directory.record import read_curves
+from hpsearch.trial import TrialState, best_of, reported_metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from hpsearch.run_directory.record import RunRecord
+    from hpsearch.trial import TrialResult
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\0")
+RUNNERS_UP = 4
+
+
+def trial_columns(record: RunRecord) -> list[str]:
+    """The columns of trials.csv: fixed ones, then one for each hyperparameter of the study."""
+    metrics = reported_metrics(record.data["task"], record.metric)
+    return [
+        "trial",
+        "state",
+        *(f"{part}_{metric}" for metric in metrics for part in ("dev", "train")),
+        *("best_epoch", "epochs", "updates", "parameters", "gflop", "diagnosis", "error"),
+        *record.study["space"],
+    ]
+
+
+def trial_row(result: TrialResult, columns: Iterable[str]) -> dict[str, Any]:
+    """One row of trials.csv; what a trial does not have is None."""
+    values = {
+        "trial": result.number,
+        "state": str(result.state),
+        **result.metrics,
+        "best_epoch": result.best_epoch,
+        "epochs": result.epochs,
+        "updates": result.updates,
+        "parameters": result.parameters,
+        "gflop": result.gflop,
+        "diagnosis": diagnose(error=result.error, best_epoch=result.best_epoch, epochs=result.epochs) or None,
+        "error": result.error or None,
+        **result.config,
+    }
+    return {name: values.get(name) for name in columns}
+
+
+def running_row(number: int, config: Mapping[str, Any], columns: Iterable[str]) -> dict[str, Any]:
+    """The row of a trial that has no result yet."""
+    values = {"trial": number, "state": str(TrialState.RUNNING), **config}
+    return {name: values.get(name) for name in columns}
+
+
+def csv_text(columns: list[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """Rows as CSV with a header; empty cells for None, and no text that a spreadsheet would take for a formula."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([_cell(name) for name in columns])
+    writer.writerows([_cell(row.get(name)) for name in columns] for row in rows)
+    return file.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, list):
+        value = "[" + ", ".join(map(str, value)) + "]"
+    if isinstance(value, str) and value.startswith(FORMULA_STARTS):
+        return "'" + value
+    return repr(value) if isinstance(value, float) else value
+
+
+def write_views(folder: Path, record: RunRecord) -> None:
+    """Make all views anew from the record; each file is replaced in one step. Raises StorageError."""
+    counted = record.counted()
+    columns = trial_columns(record)
+    rows = (trial_row(result, columns) for result in counted.values())
+    write_atomically(folder / "trials.csv", csv_text(columns, rows).encode())
+    write_atomically(folder / "timings.csv", _timings(counted.values()).encode())
+    write_atomically(folder / "curves.csv", _curves(folder, record, counted).encode())
+    winner = best_of(counted, record.metric, record.maximize)
+    if winner:
+        write_atomically(folder / "best.yaml", strict_yaml.dump(describe_best(record, winner)).encode())
+
+
+def _timings(results: Iterable[TrialResult]) -> str:
+    rows = (
+        {
+            "trial": result.number,
+            "started": datetime.fromtimestamp(result.started, UTC).isoformat(timespec="milliseconds"),
+            "seconds": result.seconds,
+            "worker": result.worker,
+        }
+        for result in results
+    )
+    return csv_text(["trial", "started", "seconds", "worker"], rows)
+
+
+def _curves(folder: Path, record: RunRecord, numbers: Iterable[int]) -> str:
+    names = {"train_metric": f"train_{record.metric}", "dev_metric": f"dev_{record.metric}"}
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(
+        ["trial", "epoch", "train_loss", "dev_loss", names["train_metric"], names["dev_metric"], "learning_rate", "grad_norm"]
+    )
+    for number in numbers:
+        curves = read_curves(folder, record, number)
+        for epoch, line in enumerate(zip(*curves.values(), strict=True), start=1):
+            writer.writerow([number, epoch, *map(_cell, line)])
+    return file.getvalue()
+
+
+def describe_best(record: RunRecord, winner: TrialResult) -> dict[str, Any]:
+    """What best.yaml says of the winner: no path, time or number of processes, so that it is the same wherever it was found."""
+    scores: dict[str, dict[str, float]] = {"dev": {}, "train": {}}
+    for name, value in winner.metrics.items():
+        part, _, metric = name.partition("_")
+        scores[part][metric] = value
+    ranked = ranking(record)
+    return {
+        "trial": winner.number,
+        "metric": record.metric,
+        "score": winner.metrics[f"dev_{record.metric}"],
+        "hyperparameters": winner.config,
+        "scores": scores,
+        "best_epoch": winner.best_epoch,
+        "epochs": winner.epochs,
+        "updates": winner.updates,
+        "parameters": winner.parameters,
+        "gflop": winner.gflop,
+        "trials": len(record.counted()),
+        "runners_up": [
+            {"trial": result.number, "score": result.metrics[f"dev_{record.metric}"], "parameters": result.parameters}
+            for result in ranked[1 : 1 + RUNNERS_UP]
+        ],
+        "repeat": f"hpsearch {record.study['strategy']['name']} study.yaml --only {winner.number}",
+    }
+
+
+def ranking(record: RunRecord) -> list[TrialResult]:
+    """The finished trials that count, best first; of equal ones the lower number."""
+    sign = -1.0 if record.maximize else 1.0
+    complete = [result for result in record.counted().values() if result.state is TrialState.COMPLETE]
+    return sorted(complete, key=lambda result: (sign * result.metrics[f"dev_{record.metric}"], result.number))

@@ -1,0 +1,187 @@
+"""Spaces as people write them, in a study's `space:` section and after `-p`, and back.
+
+In a study: a number or word is a constant, a list holds the values of a category, and a mapping has `low` and `high` (with
+`log`, `step`, `scale`), `values`, or `value`, and may have `when`. After -p: `lr=1e-5:1e-1:log`, `layers=1:4`,
+`units=16:256:x2`, `l2=0:0.5:0.1`, `activation=relu,tanh`, `epochs=30`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hpsearch.engine.hyperparameters import HYPERPARAMETERS, Hyperparameter, canonical
+from hpsearch.errors import ConfigError, did_you_mean
+from hpsearch.space import Categorical, Float, Int, Space
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hpsearch.space import Parameter
+
+RANGE_KEYS = ("low", "high", "log", "step", "scale")
+SPEC_KEYS = (*RANGE_KEYS, "values", "value", "when")
+
+
+def space_from_spec(spec: Mapping[str, Any], where: str = "space", *, alone: bool = True) -> Space:
+    """The space of a study's section; ConfigError, naming `where` and the parameter, for anything that makes no sense.
+
+    With alone=False only the entries themselves are checked, not how they hang together.
+    """
+    parameters: dict[str, Parameter] = {}
+    constants: dict[str, Any] = {}
+    conditions: dict[str, dict[str, tuple[Any, ...]]] = {}
+    for given, value in spec.items():
+        name = _named(given, where)
+        if name in parameters or name in constants:
+            raise ConfigError(f"{where}.{given}: {name} stands twice")
+        try:
+            _read_one(name, value, parameters, constants, conditions)
+        except ConfigError as error:
+            message = str(error).removeprefix(f"{name}: ")
+            raise ConfigError(f"{where}.{given}: {message}") from None
+    if ("hidden" in parameters or "hidden" in constants) and {"layers", "units"} & {*parameters, *constants}:
+        raise ConfigError(f"{where}.hidden: it takes the place of layers and units; leave these out")
+    try:
+        return Space(parameters, constants, conditions if alone else {})
+    except ConfigError as error:
+        raise ConfigError(f"{where}.{error}") from None
+
+
+def _named(name: object, where: str) -> str:
+    try:
+        return canonical(str(name))
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def _read_one(
+    name: str,
+    spec: Any,
+    parameters: dict[str, Parameter],
+    constants: dict[str, Any],
+    conditions: dict[str, dict[str, tuple[Any, ...]]],
+) -> None:
+    known = HYPERPARAMETERS[name]
+    if isinstance(spec, dict):
+        for key in spec:
+            if key not in SPEC_KEYS:
+                raise ConfigError(f"{key!r} is not known here; {did_you_mean(key, SPEC_KEYS)}")
+        if spec.get("when") is not None:
+            conditions[name] = _condition(spec["when"])
+        kinds = [kind for kind in ("values", "value", "low") if kind in spec]
+        if len(kinds) != 1:
+            raise ConfigError("it needs exactly one of low and high, values, or value")
+        if kinds[0] == "low":
+            parameters[name] = _range(name, known, spec)
+            return
+        spec = spec[kinds[0]]
+        if kinds[0] == "values" and not isinstance(spec, list):
+            raise ConfigError(f"values: {spec!r} is not a list")
+        if kinds[0] == "value":
+            constants[name] = known.check(name, spec)
+            return
+    elif known.kind is list and isinstance(spec, list) and not any(isinstance(item, list) for item in spec):
+        constants[name] = known.check(name, spec)
+        return
+    if isinstance(spec, list):
+        choices = tuple(known.check(name, value) for value in spec)
+        if len(choices) == 1:
+            constants[name] = choices[0]
+        else:
+            parameters[name] = Categorical(choices)
+    else:
+        constants[name] = known.check(name, spec)
+
+
+def _range(name: str, known: Hyperparameter, spec: Mapping[str, Any]) -> Parameter:
+    if known.kind not in (int, float):
+        raise ConfigError(f"a range needs numbers; {name} is one of {known.allowed()}")
+    if "high" not in spec:
+        raise ConfigError("it has low but not high")
+    low, high = known.check_number("low", spec["low"]), known.check_number("high", spec["high"])
+    log = _log_word(spec.get("log"))
+    options: dict[str, Any] = {"log": log}
+    if spec.get("step") is not None:
+        options["step"] = known.check_number("step", spec["step"])
+    if known.kind is int:
+        parameter: Parameter = Int(low, high, **options, scale=spec.get("scale"))
+    elif spec.get("scale") is not None:
+        raise ConfigError(f"scale: {spec['scale']!r} is for whole numbers; use log: true")
+    else:
+        parameter = Float(low, high, **options)
+    known.check(name, parameter.low)
+    known.check(name, parameter.high)
+    return parameter
+
+
+def _log_word(word: Any) -> bool | str:
+    words = {None: False, "false": False, "true": True, "reversed": "reversed"}
+    key = word.lower() if isinstance(word, str) else str(word).lower() if isinstance(word, bool) else word
+    if not isinstance(key, str | None) or key not in words:
+        raise ConfigError(f"log: {word!r} is not one of true, false, reversed")
+    return words[key]
+
+
+def _condition(spec: Any) -> dict[str, tuple[Any, ...]]:
+    if not isinstance(spec, dict) or not spec:
+        raise ConfigError(f"when: {spec!r} is not a mapping such as {{optimizer: momentum}}")
+    condition = {}
+    for parent, values in spec.items():
+        name = canonical(str(parent))
+        listed = values if isinstance(values, list) else [values]
+        condition[name] = tuple(HYPERPARAMETERS[name].check(name, value) for value in listed)
+    return condition
+
+
+def spec_from_space(space: Space) -> dict[str, Any]:
+    """The section that `space_from_spec` reads back as the same space."""
+    spec: dict[str, Any] = {}
+    for name, parameter in space.parameters.items():
+        if isinstance(parameter, Categorical):
+            one: Any = {"values": list(parameter.choices)}
+        else:
+            one = {key: getattr(parameter, key) for key in RANGE_KEYS if getattr(parameter, key, None)}
+            one = {"low": parameter.low, "high": parameter.high} | one
+        spec[name] = one
+    for name, value in space.constants.items():
+        spec[name] = {"value": value}
+    for name, condition in space.conditions.items():
+        spec[name]["when"] = {
+            parent: values[0] if len(values) == 1 else list(values) for parent, values in condition.items()
+        }
+    return {name: _shortest(one) for name, one in spec.items()}
+
+
+def _shortest(one: dict[str, Any]) -> Any:
+    if one.keys() == {"values"}:
+        return one["values"]
+    if one.keys() == {"value"}:
+        return one["value"]
+    return one
+
+
+def spec_from_text(text: str) -> tuple[str, Any]:
+    """(name, spec) of what stands after -p; ConfigError if it is not NAME=SPEC."""
+    given, equals, value = text.partition("=")
+    if not equals or not value:
+        raise ConfigError(f"-p {text}: it must be NAME=SPEC, such as lr=1e-5:1e-1:log, units=16:256:x2 or activation=relu,tanh")
+    name = _named(given.strip(), "-p")
+    if ":" in value:
+        return name, _range_spec(text, value.split(":"))
+    if "," in value:
+        return name, [part.strip() for part in value.split(",")]
+    return name, value.strip()
+
+
+def _range_spec(text: str, parts: list[str]) -> dict[str, Any]:
+    spec: dict[str, Any] = {"low": parts[0], "high": parts[1]}
+    if len(parts) == 2:
+        return spec
+    how = parts[2]
+    if len(parts) > 3 or not how:
+        raise ConfigError(f"-p {text}: a range is LOW:HIGH, LOW:HIGH:log, LOW:HIGH:reversed, LOW:HIGH:x2 or LOW:HIGH:STEP")
+    if how in ("log", "reversed"):
+        return spec | {"log": "true" if how == "log" else how}
+    if how == "x2":
+        return spec | {"scale": "pow2"}
+    return spec | {"step": how}

@@ -1,0 +1,108 @@
+"""YAML as studies need it: every scalar stays the text that was written, and nothing surprising is accepted.
+
+YAML 1.1 reads 1e-4 as a string, `no` as False and 12:30:00 as 45000. Here a scalar becomes a number or a truth value only
+where the study's schema asks for one, so the schema decides and not the spelling. Aliases (bombs), duplicate keys, tags,
+deep nesting and huge files are refused.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from hpsearch.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAX_BYTES = 1_000_000
+MAX_DEPTH = 32
+MAX_NODES = 100_000
+
+
+class _Loader(yaml.SafeLoader):
+    """A SafeLoader whose only resolver is that of null, with limits."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's way of configuring a loader
+        first: [(tag, pattern) for tag, pattern in resolvers if tag == "tag:yaml.org,2002:null"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = 0
+        self._nodes = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event = self.peek_event()
+        if isinstance(event, yaml.AliasEvent):
+            raise yaml.MarkedYAMLError(problem="aliases (*name) are not supported", problem_mark=event.start_mark)
+        self._nodes += 1
+        self._depth += 1
+        if self._depth > MAX_DEPTH or self._nodes > MAX_NODES:
+            limit = f"deeper than {MAX_DEPTH} levels" if self._depth > MAX_DEPTH else f"more than {MAX_NODES} values"
+            raise yaml.MarkedYAMLError(problem=limit, problem_mark=event.start_mark)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
+        seen = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(problem="a key must be a word", problem_mark=key.start_mark)
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"the key {key.value!r} stands twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep=True)
+
+
+_PlainLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def parse(text: str, where: str) -> Any:
+    """Dicts, lists, texts and None of a YAML document; ConfigError, naming `where` and the line, if it is not acceptable."""
+    if len(text) > MAX_BYTES:
+        raise ConfigError(f"{where}: {len(text)} characters; a study has at most {MAX_BYTES}")
+    loader = None
+    try:
+        loader = _Loader(text)
+        return loader.get_single_data()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        line = f" line {mark.line + 1}" if mark else ""
+        raise ConfigError(f"{where}{line}: {error.problem or error.context}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{where}: not YAML: {reason[:200]}") from None
+    finally:
+        if loader is not None:
+            loader.dispose()
+
+
+def read(path: Path) -> Any:
+    """`parse` of a file's text; ConfigError if it cannot be read or is not UTF-8."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ConfigError(f"{path}: {path.stat().st_size} bytes; a study has at most {MAX_BYTES}")
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
+    return parse(text, str(path))
+
+
+def read_plain(path: Path) -> Any:
+    """A file that `dump` wrote, with its numbers and truth values; ConfigError if it is no YAML."""
+    try:
+        return yaml.load(path.read_bytes(), Loader=_PlainLoader)  # noqa: S506 - a SafeLoader
+    except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{path}: not YAML: {reason[:200]}") from None
+
+
+def dump(value: Any) -> str:
+    """Plain data as YAML text, keys in their order; numbers are written so that they are read back bit for bit."""
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=120, default_flow_style=None)
