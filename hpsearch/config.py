@@ -89,10 +89,19 @@ class DataConfig(Section):
     drop: Names = ()
     keep: Names = ()
 
-
     def loading(self) -> dict[str, Any]:
         """The keyword arguments of data.load_dataset and data.load_test_part, `source` included."""
-        fields = ("source", "target", "task", "group", "stratify_by", "missing", "categorical", "drop", "keep")
+        fields = (
+            "source",
+            "target",
+            "task",
+            "group",
+            "stratify_by",
+            "missing",
+            "categorical",
+            "drop",
+            "keep",
+        )
         split = {"split": (self.split.train, self.split.dev, self.split.test), "split_seed": self.split.seed}
         return {name: getattr(self, name) for name in fields} | split
 
@@ -166,7 +175,12 @@ def load_study(source: Path | None, overrides: Mapping[str, Any]) -> StudyConfig
 
 
 def resolve(
-    study: StudyConfig, *, target: str, task: str, train_rows: int, space_overrides: Mapping[str, Any] | None = None
+    study: StudyConfig,
+    *,
+    target: str,
+    task: str,
+    train_rows: int,
+    space_overrides: Mapping[str, Any] | None = None,
 ) -> StudyConfig:
     """`study` with everything filled in that the data decides, and `space_overrides` (from -p) put over its space.
 
@@ -182,7 +196,9 @@ def resolve(
     longest = study.budget.epochs or constants.get("epochs") or HYPERPARAMETERS["epochs"].default
     if "epochs" in space.parameters:
         if study.budget.epochs is not None:
-            raise ConfigError("epochs: the space searches it, so budget.epochs and --epochs have no meaning; leave one out")
+            raise ConfigError(
+                "epochs: the space searches it, so budget.epochs and --epochs have no meaning; leave one out"
+            )
         longest = None
     else:
         constants["epochs"] = longest

@@ -96,11 +96,17 @@ class Model:
         with storage_errors(folder):
             content = (folder / WEIGHTS).read_bytes()
         if hashlib.sha256(content).hexdigest() != found.get("weights_sha256"):
-            raise RunError(f"{folder / WEIGHTS}: not the weights that {DESCRIPTION} describes; one of the two was changed")
+            raise RunError(
+                f"{folder / WEIGHTS}: not the weights that {DESCRIPTION} describes; one of the two was changed"
+            )
         try:
             layers = found["layers"]
             network = Network(
-                found["hyperparameters"], n_inputs=layers[0], n_outputs=layers[-1], task=found["task"], metric=found["metric"]
+                found["hyperparameters"],
+                n_inputs=layers[0],
+                n_outputs=layers[-1],
+                task=found["task"],
+                metric=found["metric"],
             )
             return cls(
                 found["trial"], network, _flat(safetensors.numpy.load(content), network), found["task"], found["metric"],

@@ -278,9 +278,11 @@ class Space:
     def nearest(self, defaults: Mapping[str, Any]) -> Config:
         """The configuration of this space nearest to `defaults`; a parameter that these lack is in the middle."""
         return self._build(
-            lambda name: self.parameters[name].nearest(defaults[name])
-            if defaults.get(name) is not None
-            else self.parameters[name].from_unit(0.5)
+            lambda name: (
+                self.parameters[name].nearest(defaults[name])
+                if defaults.get(name) is not None
+                else self.parameters[name].from_unit(0.5)
+            )
         )
 
     def size(self) -> int | None:

@@ -164,7 +164,9 @@ def spec_from_text(text: str) -> tuple[str, Any]:
     """(name, spec) of what stands after -p; ConfigError if it is not NAME=SPEC."""
     given, equals, value = text.partition("=")
     if not equals or not value:
-        raise ConfigError(f"-p {text}: it must be NAME=SPEC, such as lr=1e-5:1e-1:log, units=16:256:x2 or activation=relu,tanh")
+        raise ConfigError(
+            f"-p {text}: it must be NAME=SPEC, such as lr=1e-5:1e-1:log, units=16:256:x2 or activation=relu,tanh"
+        )
     name = _named(given.strip(), "-p")
     if ":" in value:
         return name, _range_spec(text, value.split(":"))
@@ -179,7 +181,9 @@ def _range_spec(text: str, parts: list[str]) -> dict[str, Any]:
         return spec
     how = parts[2]
     if len(parts) > 3 or not how:
-        raise ConfigError(f"-p {text}: a range is LOW:HIGH, LOW:HIGH:log, LOW:HIGH:reversed, LOW:HIGH:x2 or LOW:HIGH:STEP")
+        raise ConfigError(
+            f"-p {text}: a range is LOW:HIGH, LOW:HIGH:log, LOW:HIGH:reversed, LOW:HIGH:x2 or LOW:HIGH:STEP"
+        )
     if how in ("log", "reversed"):
         return spec | {"log": "true" if how == "log" else how}
     if how == "x2":

@@ -65,7 +65,9 @@ class Study:
         self._told = 0
         self._goal_place: int | None = None
         self.best = best_of(
-            {n: r for n, r in self._record.results.items() if n in numbers}, self._record.metric, self._record.maximize
+            {n: r for n, r in self._record.results.items() if n in numbers},
+            self._record.metric,
+            self._record.maximize,
         )
 
     def run(self, executor: Executor, observer: Observer, keep: Callable[[TrialResult], None]) -> str:

@@ -96,9 +96,7 @@ def reported_metrics(task: str, metric: str) -> list[str]:
     return [metric, *(name for name in TASK_METRICS[task] if name != metric)]
 
 
-def run_trial(
-    trial: Trial, data: SearchData, settings: TrialSettings, watch: Watcher | None = None
-) -> TrialResult:
+def run_trial(trial: Trial, data: SearchData, settings: TrialSettings, watch: Watcher | None = None) -> TrialResult:
     """Train and judge one configuration; a network that fails makes a FAIL with its reason, never an exception.
 
     `watch` is called after every slice (about 50 ms); what it raises passes through.
@@ -139,13 +137,17 @@ def run_trial(
     return result
 
 
-def _record(result: TrialResult, training: Any, train: Any, dev: Any, data: SearchData, settings: TrialSettings) -> None:
+def _record(
+    result: TrialResult, training: Any, train: Any, dev: Any, data: SearchData, settings: TrialSettings
+) -> None:
     network = training.network
     result.epochs, result.updates = training.epochs, training.updates
     result.gflop = _digits(network.epoch_flops(len(train.inputs)) * training.epochs / 1e9)
     result.curves = _curves(training, settings.metric, data.target_sd)
     if training.status == "diverged":
-        result.error = f"diverged: the loss is no longer finite in epoch {training.epochs + 1}, update {training.updates}"
+        result.error = (
+            f"diverged: the loss is no longer finite in epoch {training.epochs + 1}, update {training.updates}"
+        )
     if result.error:
         return
     result.state = TrialState.COMPLETE

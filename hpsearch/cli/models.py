@@ -69,7 +69,9 @@ def evaluate(
 
 def predict(
     run: RunArgument,
-    source: Annotated[str, typer.Argument(metavar="DATA", help="A table with the columns that the model was trained on.")],
+    source: Annotated[
+        str, typer.Argument(metavar="DATA", help="A table with the columns that the model was trained on.")
+    ],
     out: Annotated[Path | None, typer.Option("-o", "--out", metavar="F", help="A CSV file [stdout].")] = None,
     debug: DebugOption = False,  # noqa: ARG001 - read by app.main
 ) -> None:

@@ -24,11 +24,14 @@ class Format(StrEnum):
 
 
 FormatOption = Annotated[
-    Format, typer.Option("-f", "--format", help="How the result is printed; value: the score alone.", show_default=True)
+    Format,
+    typer.Option("-f", "--format", help="How the result is printed; value: the score alone.", show_default=True),
 ]
 
 
-def print_rows(rows: Sequence[Mapping[str, Any]], columns: list[str], form: Format, *, value: str, table: list[str]) -> None:
+def print_rows(
+    rows: Sequence[Mapping[str, Any]], columns: list[str], form: Format, *, value: str, table: list[str]
+) -> None:
     """Print records: all columns in a data format, those of `table` for people, column `value` alone for -f value."""
     if form is Format.TABLE:
         print(table_text([table, *([readable(row.get(name)) for name in table] for row in rows)]))

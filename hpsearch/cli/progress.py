@@ -54,7 +54,9 @@ class Progress:
             from tqdm import tqdm
 
             form = "{desc}{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}]{postfix}"
-            self._bar = tqdm(total=total, initial=done, file=sys.stderr, bar_format=form, dynamic_ncols=True, leave=True)
+            self._bar = tqdm(
+                total=total, initial=done, file=sys.stderr, bar_format=form, dynamic_ncols=True, leave=True
+            )
 
     def close(self) -> None:
         """Leave the last state of the bar standing."""
@@ -70,7 +72,9 @@ class Progress:
             if self._failures <= SHOWN_FAILURES:
                 more = "; further failures: see `hpsearch show`" if self._failures == SHOWN_FAILURES else ""
                 self._line(f"trial {result.number} failed: {result.error}{more}")
-        best_so_far = f"best {self._metric} {readable(best.metrics[f'dev_{self._metric}'])} (trial {best.number})" if best else ""
+        best_so_far = (
+            f"best {self._metric} {readable(best.metrics[f'dev_{self._metric}'])} (trial {best.number})" if best else ""
+        )
         if self._bar is not None:
             self._bar.set_postfix_str(best_so_far, refresh=False)
             self._bar.update(1)

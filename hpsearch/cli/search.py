@@ -67,30 +67,50 @@ def search(
         ),
     ] = "digits",
     target: Annotated[
-        str | None, typer.Option("-y", "--target", metavar="COL", envvar="HPSEARCH_TARGET", help="Column to predict [last].")
+        str | None,
+        typer.Option("-y", "--target", metavar="COL", envvar="HPSEARCH_TARGET", help="Column to predict [last]."),
     ] = None,
     trials: Annotated[
         int | None,
-        typer.Option("-n", "--trials", min=1, envvar="HPSEARCH_TRIALS", help="Trials in all, those of earlier runs included [50]."),
+        typer.Option(
+            "-n",
+            "--trials",
+            min=1,
+            envvar="HPSEARCH_TRIALS",
+            help="Trials in all, those of earlier runs included [50].",
+        ),
     ] = None,
     mode: Annotated[
-        Mode, typer.Option(envvar="HPSEARCH_MODE", help="caviar: parallel processes; panda: one at a time, each epoch shown.")
+        Mode,
+        typer.Option(
+            envvar="HPSEARCH_MODE", help="caviar: parallel processes; panda: one at a time, each epoch shown."
+        ),
     ] = Mode.CAVIAR,
     jobs: Annotated[
-        str, typer.Option("-j", "--jobs", envvar="HPSEARCH_JOBS", help="Processes of caviar; auto: the CPUs we may use.")
+        str,
+        typer.Option("-j", "--jobs", envvar="HPSEARCH_JOBS", help="Processes of caviar; auto: the CPUs we may use."),
     ] = "auto",
     out: Annotated[
         Path | None,
-        typer.Option("-o", "--out", metavar="DIR", envvar="HPSEARCH_OUT", help="Run directory [runs/<source>-<strategy>]."),
+        typer.Option(
+            "-o",
+            "--out",
+            metavar="DIR",
+            envvar="HPSEARCH_OUT",
+            help="Run directory [runs/<source>-<strategy>].",
+        ),
     ] = None,
     parameter: Annotated[
         list[str] | None,
         typer.Option(
-            "-p", metavar="NAME=SPEC", help="Search or fix a hyperparameter: lr=1e-5:1e-1:log, units=16:256:x2, epochs=30."
+            "-p",
+            metavar="NAME=SPEC",
+            help="Search or fix a hyperparameter: lr=1e-5:1e-1:log, units=16:256:x2, epochs=30.",
         ),
     ] = None,
     setting: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the study: data.split.test=0.1.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the study: data.split.test=0.1."),
     ] = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, envvar="HPSEARCH_EPOCHS", help="Epochs of a full trial [60].")
@@ -98,34 +118,48 @@ def search(
     metric: Annotated[
         str | None, typer.Option(envvar="HPSEARCH_METRIC", help="What to optimise [log_loss or rmse].")
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, envvar="HPSEARCH_SEED", help="The root of all randomness [0].")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, envvar="HPSEARCH_SEED", help="The root of all randomness [0].")
+    ] = None,
     timeout: Annotated[
-        str | None, typer.Option(metavar="TIME", envvar="HPSEARCH_TIMEOUT", help="End the search after 45s, 30m, 1.5h.")
+        str | None,
+        typer.Option(metavar="TIME", envvar="HPSEARCH_TIMEOUT", help="End the search after 45s, 30m, 1.5h."),
     ] = None,
     trial_timeout: Annotated[
-        str | None, typer.Option(metavar="TIME", envvar="HPSEARCH_TRIAL_TIMEOUT", help="Fail a trial after this long.")
+        str | None,
+        typer.Option(metavar="TIME", envvar="HPSEARCH_TRIAL_TIMEOUT", help="Fail a trial after this long."),
     ] = None,
     goal: Annotated[
         float | None, typer.Option(envvar="HPSEARCH_GOAL", help="End as soon as the metric is this good.")
     ] = None,
     require_goal: Annotated[
-        bool, typer.Option("--require-goal", envvar="HPSEARCH_REQUIRE_GOAL", help="Exit 4 when the goal is not reached.")
+        bool,
+        typer.Option("--require-goal", envvar="HPSEARCH_REQUIRE_GOAL", help="Exit 4 when the goal is not reached."),
     ] = False,
     max_failures: Annotated[
         float | None,
         typer.Option(
-            min=0, metavar="F", envvar="HPSEARCH_MAX_FAILURES", help="Exit 3 when more trials fail: a count, or a share below 1."
+            min=0,
+            metavar="F",
+            envvar="HPSEARCH_MAX_FAILURES",
+            help="Exit 3 when more trials fail: a count, or a share below 1.",
         ),
     ] = None,
     only: Annotated[
-        str | None, typer.Option(metavar="TRIALS", help="Run only these trials of the study: 17 or 3,17 or 10-19.")
+        str | None,
+        typer.Option(metavar="TRIALS", help="Run only these trials of the study: 17 or 3,17 or 10-19."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the trials and what they will cost; run nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the trials and what they will cost; run nothing.")
+    ] = False,
     print_config: Annotated[bool, typer.Option("--print-config", help="Print the whole study; run nothing.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Delete the run that is in the run directory.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Delete the run that is in the run directory.")
+    ] = False,
     form: FormatOption = Format.TABLE,
     progress: Annotated[
-        ProgressStyle, typer.Option(envvar="HPSEARCH_PROGRESS", help="auto: a bar on a terminal, else plain lines.")
+        ProgressStyle,
+        typer.Option(envvar="HPSEARCH_PROGRESS", help="auto: a bar on a terminal, else plain lines."),
     ] = ProgressStyle.AUTO,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Only the result, warnings and errors.")] = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Say more about the data.")] = False,
@@ -178,7 +212,11 @@ def _plan(source: str, overrides: dict[str, Any], parameters: list[str], *, quie
     _say_data(data, quiet=quiet, verbose=verbose)
     train_rows = data.rows["train"]
     study = resolve(
-        study, target=data.description.target, task=data.task, train_rows=train_rows, space_overrides=space_overrides
+        study,
+        target=data.description.target,
+        task=data.task,
+        train_rows=train_rows,
+        space_overrides=space_overrides,
     )
     strategy = make_strategy(
         study.strategy.name,
@@ -295,7 +333,15 @@ class _Run:
     """A search into a run directory, from opening it to the printed winner."""
 
     def __init__(
-        self, plan: _Plan, folder: Path, numbers: Sequence[int], *, mode: Mode, jobs: str, overwrite: bool, quiet: bool
+        self,
+        plan: _Plan,
+        folder: Path,
+        numbers: Sequence[int],
+        *,
+        mode: Mode,
+        jobs: str,
+        overwrite: bool,
+        quiet: bool,
     ) -> None:
         self._plan = plan
         self._folder = folder
@@ -325,7 +371,11 @@ class _Run:
             timeout = plan.study.budget.timeout
             progress = Progress(style, len(self._numbers), done, plan.study.metric)
             with OrderlyEnd() as signals:
-                stop = StopRules(plan.study.goal, began + timeout if timeout else None, lambda: signals.received is not None)
+                stop = StopRules(
+                    plan.study.goal,
+                    began + timeout if timeout else None,
+                    lambda: signals.received is not None,
+                )
                 study = Study(directory, plan.strategy, self._numbers, stop)
                 try:
                     with self._executor(directory, progress, stop, idle=done == len(self._numbers)) as executor:
@@ -335,7 +385,9 @@ class _Run:
                 if signals.received is None:
                     self._complete_model(directory)
         if self._reason == "interrupted" and signals.received is not None:
-            say(f"interrupted; {len(record.results)} results are kept. To go on: {shlex.join(['hpsearch', *sys.argv[1:]])}")
+            say(
+                f"interrupted; {len(record.results)} results are kept. To go on: {shlex.join(['hpsearch', *sys.argv[1:]])}"
+            )
             raise InterruptedBySignalError(signals.received)
 
     def _announce(self, done: int) -> None:
@@ -393,7 +445,9 @@ class _Run:
         winner = record.best()
         if winner is None:
             first = next((result.error for result in counted.values() if result.error), "none was finished in time")
-            raise NoValidTrialError(f"{self._folder}: no trial has a score ({failed} of {len(counted)} failed: {first})")
+            raise NoValidTrialError(
+                f"{self._folder}: no trial has a score ({failed} of {len(counted)} failed: {first})"
+            )
         if not self._quiet and self._reason in ("timeout", "goal"):
             why = "the time is over" if self._reason == "timeout" else "the goal is reached"
             say(f"{why} after {len(counted)} of {len(self._numbers)} trials")

@@ -71,9 +71,7 @@ def is_constant(values: pl.Series) -> bool:
         numbers = as_float64(values)
         first = numbers[0]
         return bool((numbers != numbers).all() if first != first else (numbers == first).all())  # noqa: PLR0124  NaN
-    return values.null_count() == len(values) or (
-        values.null_count() == 0 and bool((values == values[0]).all())
-    )
+    return values.null_count() == len(values) or (values.null_count() == 0 and bool((values == values[0]).all()))
 
 
 def has_id_name(name: str) -> bool:

@@ -8,7 +8,7 @@ import gzip
 import io
 import re
 import zlib
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 import polars as pl
 
@@ -38,8 +38,8 @@ def read_csv(path: Path) -> pl.DataFrame:
     content = _unzipped(path) if path.suffix.lower() == ".gz" else None
     with _stream(path, content) as stream:
         _refuse_foreign_bytes(path, stream)
-    with _stream(path, content) as stream:
-        names, separator = _header(path, stream)
+    with _text(path, content) as text:
+        names, separator = _header(path, text)
     frame = _parse(path, content, separator)
     if frame.width != len(names):
         raise DataError(f"{path}: the header line cannot be read; is a quote in it not closed?")
@@ -48,9 +48,7 @@ def read_csv(path: Path) -> pl.DataFrame:
         frame = _without_blank_lines(frame, path, content, separator)
     if frame.height == 0:
         raise DataError(f"{path}: there is a header line but no row of data")
-    return frame.with_columns(
-        _typed(column, separator) for column in frame.iter_columns() if column.dtype == pl.String
-    )
+    return frame.with_columns(_typed(column, separator) for column in frame.iter_columns() if column.dtype == pl.String)
 
 
 def _unzipped(path: Path) -> bytes:
@@ -65,6 +63,10 @@ def _stream(path: Path, content: bytes | None) -> BinaryIO:
     return path.open("rb") if content is None else io.BytesIO(content)
 
 
+def _text(path: Path, content: bytes | None) -> TextIO:
+    return io.TextIOWrapper(_stream(path, content), encoding="utf-8-sig", newline="")
+
+
 def _refuse_foreign_bytes(path: Path, stream: BinaryIO) -> None:
     """One pass in chunks over the file: it must be UTF-8 without NUL bytes."""
     convert = f"convert it: iconv -f {{}} -t UTF-8 {path.name} > utf8.csv"
@@ -74,9 +76,7 @@ def _refuse_foreign_bytes(path: Path, stream: BinaryIO) -> None:
         if first:
             for mark, encoding in _WIDE_BOMS.items():
                 if chunk.startswith(mark):
-                    raise DataError(
-                        f"{path}: the text is {encoding}, UTF-8 is needed; {convert.format(encoding)}"
-                    )
+                    raise DataError(f"{path}: the text is {encoding}, UTF-8 is needed; {convert.format(encoding)}")
             if not chunk.removeprefix(codecs.BOM_UTF8).strip():
                 raise DataError(f"{path}: the file is empty")
             if b"\r" in chunk and b"\n" not in chunk:
@@ -85,9 +85,7 @@ def _refuse_foreign_bytes(path: Path, stream: BinaryIO) -> None:
             first = False
         nul = chunk.find(b"\0")
         if nul >= 0:
-            hint = (
-                f"; is it UTF-16? {convert.format('UTF-16')}" if chunk.count(b"\0") > len(chunk) // 4 else ""
-            )
+            hint = f"; is it UTF-16? {convert.format('UTF-16')}" if chunk.count(b"\0") > len(chunk) // 4 else ""
             line += chunk.count(b"\n", 0, nul)
             raise DataError(f"{path}: line {line} has a NUL byte, so it is no plain text{hint}")
         try:
@@ -103,9 +101,8 @@ def _refuse_foreign_bytes(path: Path, stream: BinaryIO) -> None:
         line += chunk.count(b"\n")
 
 
-def _header(path: Path, stream: BinaryIO) -> tuple[list[str], str]:
+def _header(path: Path, text: TextIO) -> tuple[list[str], str]:
     """Return the column names and the separator, which is the one that the header line holds most of."""
-    text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
     lines = (line for line in text if line.strip("\r\n"))
     first = next(lines, "")
     unquoted = re.sub(r'"[^"]*("|$)', "", first)
@@ -164,8 +161,8 @@ def _parse(path: Path, content: bytes | None, separator: str) -> pl.DataFrame:
 
 def _records(path: Path, content: bytes | None, separator: str):  # noqa: ANN202  an iterator of (line number, cells)
     """Go through the file with Python's own slow reader, which counts lines; blank lines are empty lists."""
-    with _stream(path, content) as stream:
-        lines = csv.reader(io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""), delimiter=separator)
+    with _text(path, content) as text:
+        lines = csv.reader(text, delimiter=separator)
         start = 1
         try:
             for cells in lines:
@@ -190,9 +187,7 @@ def _find_ragged_row(path: Path, content: bytes | None, separator: str) -> list[
     return blank
 
 
-def _without_blank_lines(
-    frame: pl.DataFrame, path: Path, content: bytes | None, separator: str
-) -> pl.DataFrame:
+def _without_blank_lines(frame: pl.DataFrame, path: Path, content: bytes | None, separator: str) -> pl.DataFrame:
     """Drop blank lines and refuse short rows: both end in null as polars reads them."""
     blank = _find_ragged_row(path, content, separator)
     if len(blank) != frame.height:

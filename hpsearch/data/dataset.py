@@ -267,7 +267,5 @@ def _warnings_on_split(
     got = [len(rows[name]) / columns.height for name in PARTS]
     if max(abs(have - want) for have, want in zip(got, split, strict=True)) > _UNEVEN:
         text = "/".join(f"{100 * share:.0f}" for share in got)
-        warnings.append(
-            f"train/dev/test are {text} % of the rows: groups or classes are too uneven to split as asked"
-        )
+        warnings.append(f"train/dev/test are {text} % of the rows: groups or classes are too uneven to split as asked")
     return warnings + compare_parts(columns, rows)

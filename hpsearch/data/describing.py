@@ -109,15 +109,11 @@ def describe(
     reasons = troubles.names_by_reason(found)
     if not used:
         why = "; ".join(f"{reason}: {show_some(names, 3)}" for reason, names in reasons.items())
-        raise DataError(
-            f"no column is left to learn from ({why or 'there is only the target'}); keep brings one back"
-        )
+        raise DataError(f"no column is left to learn from ({why or 'there is only the target'}); keep brings one back")
     notes += _notes_on(found)
     warnings += troubles.on_columns(frame, found, grouped=group is not None)
     warnings += troubles.on_copies(frame, [*used, target])
-    return Description(
-        target, task, classes, found, notes, warnings, group, stratify_by, missing, frame.height
-    )
+    return Description(target, task, classes, found, notes, warnings, group, stratify_by, missing, frame.height)
 
 
 def usable_rows(frame: pl.DataFrame, description: Description) -> pl.DataFrame:
@@ -133,9 +129,7 @@ def usable_rows(frame: pl.DataFrame, description: Description) -> pl.DataFrame:
             whole &= ~missing_mask(frame[column.name])
         frame = frame if whole.all() else frame.filter(pl.Series(whole))
         if frame.height < FEWEST_ROWS:
-            raise DataError(
-                f"missing: drop leaves {count(frame.height, 'row')} of {whole.size:,}; use missing: auto"
-            )
+            raise DataError(f"missing: drop leaves {count(frame.height, 'row')} of {whole.size:,}; use missing: auto")
     return frame
 
 
@@ -179,11 +173,7 @@ def _refuse_unknown(key: str, wanted: list[str], names: list[str]) -> None:
 def nearest_column(name: str, names: list[str]) -> str:
     """The tail of a message, on one line whatever the columns are called; at most 20 of them are listed."""
     near = did_you_mean(name, names)
-    text = (
-        near
-        if near.startswith("did")
-        else did_you_mean(name, names[:20]) + (", ..." if len(names) > 20 else "")
-    )
+    text = near if near.startswith("did") else did_you_mean(name, names[:20]) + (", ..." if len(names) > 20 else "")
     return " ".join(text.split())
 
 

@@ -40,9 +40,7 @@ def _refuse(values: pl.Series, bad: np.ndarray, allowed: str) -> None:
     """Raise DataError at the first row where `bad` (rows,) is true."""
     if bad.any():
         row = int(np.argmax(bad))
-        raise DataError(
-            f"column {show(values.name)}, row {row + 1}: {show(values[row])} is not allowed; {allowed}"
-        )
+        raise DataError(f"column {show(values.name)}, row {row + 1}: {show(values[row])} is not allowed; {allowed}")
 
 
 @dataclass(frozen=True)
@@ -129,9 +127,7 @@ class Flag:
         if is_text(values.dtype):
             text = values.cast(pl.String).str.strip_chars().str.to_lowercase()
             meaning = dict.fromkeys(_TRUE, 1.0) | dict.fromkeys(_FALSE, 0.0)
-            found = text.replace_strict(
-                list(meaning), list(meaning.values()), default=None, return_dtype=pl.Float64
-            )
+            found = text.replace_strict(list(meaning), list(meaning.values()), default=None, return_dtype=pl.Float64)
             _refuse(values, (found.is_null() & text.is_not_null()).to_numpy(), allowed)
             numbers = as_float64(found)
         else:
@@ -228,9 +224,7 @@ class Date:
     @classmethod
     def fit(cls, values: pl.Series) -> Date:
         """Learn the format, the parts that vary and their medians."""
-        text_format = (
-            dates.find_format(values.cast(pl.String), dates.LOCAL_FORMATS) if is_text(values.dtype) else None
-        )
+        text_format = dates.find_format(values.cast(pl.String), dates.LOCAL_FORMATS) if is_text(values.dtype) else None
         moments = _moments(values, text_format or "")
         measured = {part: measure(moments) for part, measure in _DATE_PARTS.items()}
         present = measured["days"][~np.isnan(measured["days"])]
@@ -276,15 +270,8 @@ class Date:
         """The inverse of `to_dict`. Raises DataError."""
         parts, fills = fields(data, "parts", str), fields(data, "fills", float)
         date_format = field(data, "format", str)
-        if (
-            not parts
-            or not set(parts) <= set(_DATE_PARTS)
-            or len(set(parts)) < len(parts)
-            or len(fills) != len(parts)
-        ):
-            raise DataError(
-                f"preprocessing: 'parts' must be some of {', '.join(_DATE_PARTS)}, each with a fill"
-            )
+        if not parts or not set(parts) <= set(_DATE_PARTS) or len(set(parts)) < len(parts) or len(fills) != len(parts):
+            raise DataError(f"preprocessing: 'parts' must be some of {', '.join(_DATE_PARTS)}, each with a fill")
         if date_format not in ("", *dates.LOCAL_FORMATS):
             raise DataError(f"preprocessing: 'format' {show(date_format)} is not known")
         return cls(field(data, "name", str), date_format, parts, fills, field(data, "marked", bool))

@@ -8,9 +8,7 @@ from hpsearch.data.plain import count
 from hpsearch.errors import DataError
 
 
-def deal_groups(
-    groups: np.ndarray, strata: np.ndarray, shares: np.ndarray, random: np.random.Generator
-) -> np.ndarray:
+def deal_groups(groups: np.ndarray, strata: np.ndarray, shares: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Return (rows,) int8 part numbers; no group stands in two parts.
 
     A group goes where it adds least to  sum_s (have[s] - goal[s])^2 / goal[s],  over the strata s and the

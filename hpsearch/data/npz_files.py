@@ -26,21 +26,17 @@ def read_npz(path: Path) -> pl.DataFrame:
     if not _is_zip(path):
         raise DataError(f"{path}: not an .npz file; make one with np.savez")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except Exception as error:  # noqa: BLE001  a damaged archive can raise nearly anything in zipfile, zlib and NumPy
         if "pickle" in str(error):
-            raise DataError(
-                f"{path}: it holds pickled objects, which are never read; save plain arrays only"
-            ) from None
+            raise DataError(f"{path}: it holds pickled objects, which are never read; save plain arrays only") from None
         raise DataError(f"{path}: not a readable .npz file ({show(str(error), 80)})") from None
     inputs, target = _choose(path, arrays)
     X, y = arrays[inputs], arrays[target]
     if X.shape[0] == 0 or X.shape[1] == 0:
         raise DataError(f"{path}: array {inputs!r} is empty, its shape is {X.shape}")
-    frame = pl.DataFrame(
-        np.ascontiguousarray(_native(X)), schema=[f"x{j}" for j in range(X.shape[1])], orient="row"
-    )
+    frame = pl.DataFrame(np.ascontiguousarray(_native(X)), schema=[f"x{j}" for j in range(X.shape[1])], orient="row")
     name = target if target not in frame.columns else "target"
     return frame.with_columns(pl.Series(name, _native(y)))
 
@@ -55,13 +51,7 @@ def _choose(path: Path, arrays: dict[str, np.ndarray]) -> tuple[str, str]:
 
     def fit(inputs: str, target: str) -> bool:
         X, y = arrays[inputs], arrays[target]
-        return (
-            X.ndim == 2
-            and y.ndim == 1
-            and len(X) == len(y)
-            and X.dtype.kind in "biuf"
-            and y.dtype.kind in _KINDS
-        )
+        return X.ndim == 2 and y.ndim == 1 and len(X) == len(y) and X.dtype.kind in "biuf" and y.dtype.kind in _KINDS
 
     pairs = [pair for pair in _USUAL_NAMES if pair[0] in arrays and pair[1] in arrays]
     pairs += [(inputs, target) for inputs in arrays for target in arrays]
@@ -69,12 +59,9 @@ def _choose(path: Path, arrays: dict[str, np.ndarray]) -> tuple[str, str]:
         if fit(inputs, target):
             return inputs, target
     found = (
-        ", ".join(f"{show(name)} {array.dtype}{array.shape}" for name, array in list(arrays.items())[:6])
-        or "nothing"
+        ", ".join(f"{show(name)} {array.dtype}{array.shape}" for name, array in list(arrays.items())[:6]) or "nothing"
     )
-    raise DataError(
-        f"{path}: a 2-D array of numbers (X) and a 1-D array of equal length (y) are needed; found {found}"
-    )
+    raise DataError(f"{path}: a 2-D array of numbers (X) and a 1-D array of equal length (y) are needed; found {found}")
 
 
 def _native(array: np.ndarray) -> np.ndarray:

@@ -43,9 +43,7 @@ class Arrays:
         if name not in self.inputs:
             raise DataError(f"there is no {name!r} part; {did_you_mean(name, self.inputs)}")
         if normalize not in self.inputs[name]:
-            raise DataError(
-                f"normalize: {normalize!r} was not prepared; {did_you_mean(normalize, self.inputs[name])}"
-            )
+            raise DataError(f"normalize: {normalize!r} was not prepared; {did_you_mean(normalize, self.inputs[name])}")
         return Part(self.inputs[name][normalize], self.labels[name], self.targets[name])
 
 

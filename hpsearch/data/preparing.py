@@ -48,9 +48,7 @@ class Preparation:
         rows = pl.Series(train_rows)
         if description.missing == "error":
             _refuse_missing(frame, [column.name for column in description.used])
-        encoders = tuple(
-            ENCODERS[column.kind].fit(frame[column.name].gather(rows)) for column in description.used
-        )
+        encoders = tuple(ENCODERS[column.kind].fit(frame[column.name].gather(rows)) for column in description.used)
         if not any(encoder.names for encoder in encoders):
             raise DataError("no feature is left: every text of the training rows stands there only once")
         target = Target.fit(frame[description.target].gather(rows), description)

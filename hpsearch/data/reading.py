@@ -98,9 +98,7 @@ def read_table(source: str | Path) -> pl.DataFrame:
     if reader is None:
         kind = path.suffix.lower()
         hint = _HELP.get(kind, f"allowed: {', '.join(SUFFIXES)}")
-        raise DataError(
-            f"{path}: {f'{kind} files are' if kind else 'a file without an extension is'} not read; {hint}"
-        )
+        raise DataError(f"{path}: {f'{kind} files are' if kind else 'a file without an extension is'} not read; {hint}")
     try:
         frame = reader(path)
     except OSError as error:
@@ -134,10 +132,7 @@ def _is_exotic(column: pl.Series) -> bool:
     return (
         dtype.is_decimal()
         or dtype in (pl.Int128, pl.Time, pl.Duration, pl.Categorical, pl.Enum)
-        or (
-            dtype.is_integer()
-            and dtype not in (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32)
-        )
+        or (dtype.is_integer() and dtype not in (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32))
     )
 
 

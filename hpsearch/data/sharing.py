@@ -62,9 +62,7 @@ def save_shared(dataset: Dataset, folder: str | Path) -> None:
                 np.save(folder / f"{name}.npy", array, allow_pickle=False)
         (folder / _META).write_text(json.dumps(meta), encoding="utf-8")
     except OSError as error:
-        raise StorageError(
-            f"{folder}: the shared data cannot be written: {error.strerror or error}"
-        ) from None
+        raise StorageError(f"{folder}: the shared data cannot be written: {error.strerror or error}") from None
 
 
 def load_shared(folder: str | Path) -> SharedDataset:
@@ -85,9 +83,7 @@ def load_shared(folder: str | Path) -> SharedDataset:
         numbers = (meta["n_inputs"], meta["n_outputs"], meta["target_mean"], meta["target_sd"])
         return SharedDataset(meta["task"], *numbers, Arrays(inputs, labels, targets))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StorageError(
-            f"{folder}: the shared data cannot be read: {' '.join(str(error).split())}"
-        ) from None
+        raise StorageError(f"{folder}: the shared data cannot be read: {' '.join(str(error).split())}") from None
 
 
 def _map(file: Path) -> np.ndarray:

@@ -87,20 +87,12 @@ def _checked(fractions: Sequence[float]) -> np.ndarray:
     try:
         shares = np.array([float(share) for share in fractions])
     except (TypeError, ValueError):
-        raise DataError(
-            f"split: three numbers are needed (train, dev, test), not {show(fractions)}"
-        ) from None
+        raise DataError(f"split: three numbers are needed (train, dev, test), not {show(fractions)}") from None
     text = ", ".join(f"{share:g}" for share in shares)
     if len(shares) != len(PARTS):
         raise DataError(f"split: three fractions are needed (train, dev, test), not {text}")
-    if (
-        not np.isfinite(shares).all()
-        or (shares < 0).any()
-        or not math.isclose(shares.sum(), 1.0, abs_tol=1e-6)
-    ):
-        raise DataError(
-            f"split: {text} must each be 0 or more and add up to 1 (they add up to {shares.sum():g})"
-        )
+    if not np.isfinite(shares).all() or (shares < 0).any() or not math.isclose(shares.sum(), 1.0, abs_tol=1e-6):
+        raise DataError(f"split: {text} must each be 0 or more and add up to 1 (they add up to {shares.sum():g})")
     if shares[0] == 0 or shares[1] == 0:
         raise DataError(f"split: {text}: train and dev must be above 0; only test may be 0")
     return shares / shares.sum()
@@ -117,9 +109,7 @@ def _bins(y: np.ndarray, number: int) -> np.ndarray:
     return rank * number // len(y)
 
 
-def _deal(
-    labels: np.ndarray, order: np.ndarray, shares: np.ndarray, random: np.random.Generator
-) -> np.ndarray:
+def _deal(labels: np.ndarray, order: np.ndarray, shares: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Return (rows,) int8 part numbers.
 
     Args:
@@ -140,9 +130,7 @@ def _deal(
     left = sizes - counts[:, 2]
     taken = np.cumsum(in_test) - in_test
     place -= taken - (np.cumsum(counts[:, 2]) - counts[:, 2])[label]
-    in_dev = ~in_test & _evenly(
-        place, counts[label, 1], left[label], random.integers(0, np.maximum(left, 1))[label]
-    )
+    in_dev = ~in_test & _evenly(place, counts[label, 1], left[label], random.integers(0, np.maximum(left, 1))[label])
 
     part = np.empty(rows, np.int8)
     part[line] = np.where(in_test, 2, np.where(in_dev, 1, 0))
@@ -193,9 +181,7 @@ def _counts(sizes: np.ndarray, shares: np.ndarray) -> np.ndarray:
         movable = counts[:, give] > floor[:, give]
         if not movable.any():
             break
-        label = int(
-            np.argmax(np.where(movable, (counts - ideal)[:, give] - (counts - ideal)[:, take], -np.inf))
-        )
+        label = int(np.argmax(np.where(movable, (counts - ideal)[:, give] - (counts - ideal)[:, take], -np.inf)))
         counts[label, give] -= 1
         counts[label, take] += 1
         short[give] += 1

@@ -57,9 +57,7 @@ class Target:
         if largest > _LARGEST:
             raise DataError(f"target {name}: values up to {largest:.3g} are too large; rescale it")
         if numbers.min() == numbers.max():
-            raise DataError(
-                f"target {name}: every training row says {numbers[0]:g}, there is nothing to learn"
-            )
+            raise DataError(f"target {name}: every training row says {numbers[0]:g}, there is nothing to learn")
         mean, sd = float(numbers.mean()), float(numbers.std())
         if sd == 0.0:
             raise DataError(f"target {name}: its values differ too little; rescale it")
@@ -71,9 +69,7 @@ class Target:
         bad = np.flatnonzero(found < 0)
         if bad.size:
             value = values[int(bad[0])]
-            known = ", ".join(show(name) for name in self.classes[:8]) + (
-                ", ..." if len(self.classes) > 8 else ""
-            )
+            known = ", ".join(show(name) for name in self.classes[:8]) + (", ..." if len(self.classes) > 8 else "")
             raise DataError(
                 f"target {show(self.name)}, row {bad[0] + 1}: {show(value)} is none of the classes ({known})"
             )

@@ -49,9 +49,7 @@ def _checked(values: pl.Series) -> pl.Series:
         infinite = np.flatnonzero((values.is_infinite() | values.is_nan()).fill_null(value=False).to_numpy())
         if infinite.size:
             row = int(infinite[0])
-            raise DataError(
-                f"target {name}, row {row + 1}: {values[row]} is not finite; mend or leave out the row"
-            )
+            raise DataError(f"target {name}, row {row + 1}: {values[row]} is not finite; mend or leave out the row")
     filled = values.drop_nulls()
     if len(filled) < FEWEST_ROWS:
         rows = count(len(filled), "row")

@@ -61,11 +61,7 @@ def positions(values: pl.Series, known: Sequence[object]) -> np.ndarray:
     elif values.dtype == pl.Boolean or all(isinstance(value, bool) for value in known):
         second = _search(as_text(values).str.to_lowercase(), [word.lower() for word in wanted])
     elif all(type(value) is int for value in known):
-        second = (
-            _search(as_text(values.cast(pl.Float64, strict=False)), wanted)
-            if is_text(values.dtype)
-            else found
-        )
+        second = _search(as_text(values.cast(pl.Float64, strict=False)), wanted) if is_text(values.dtype) else found
     else:
         return found
     return np.where(strangers, np.maximum(second, -1), found).astype(np.int32)

@@ -98,7 +98,10 @@ HYPERPARAMETERS: dict[str, Hyperparameter] = {
     "hidden": Hyperparameter(list, None, "units layer by layer, instead of layers and units"),
     "activation": Hyperparameter(str, "silu", "of the hidden layers", words=ACTIVATION_NAMES),
     "init": Hyperparameter(
-        str, "auto", "spread of the first weights; auto: he for relu and its kin, else xavier", words=("auto", *INIT_NAMES)
+        str,
+        "auto",
+        "spread of the first weights; auto: he for relu and its kin, else xavier",
+        words=("auto", *INIT_NAMES),
     ),
     "optimizer": Hyperparameter(str, "adam", "rule of the updates", words=OPTIMIZER_NAMES),
     "learning_rate": Hyperparameter(float, 1e-3, "size of a step", above=0, high=1000),
@@ -110,7 +113,9 @@ HYPERPARAMETERS: dict[str, Hyperparameter] = {
         int, 256, "rows of an update; 1: on-line, full: all rows", low=1, high=2**31 - 1, words=("full",)
     ),
     "epochs": Hyperparameter(int, 60, "passes over the training rows", low=1, high=1_000_000),
-    "patience": Hyperparameter(int, 15, "epochs without a better dev score before the end; 0: never", low=0, high=1_000_000),
+    "patience": Hyperparameter(
+        int, 15, "epochs without a better dev score before the end; 0: never", low=0, high=1_000_000
+    ),
     "min_delta": Hyperparameter(float, 0.0, "what counts as a better dev score", low=0),
     "l2": Hyperparameter(float, 0.0, "lambda of the penalty lambda / (2 m) * sum of squared weights", low=0, high=1e6),
     "normalize": Hyperparameter(str, "robust_clip", "scaling of numeric columns", words=NORMALIZE_NAMES),

@@ -627,7 +627,16 @@ def train(
             continue
 
         evaluate_rows(
-            weights, sizes, task, activation, dev_inputs, dev_labels, dev_targets, workspace, dev_tally, dev_scores
+            weights,
+            sizes,
+            task,
+            activation,
+            dev_inputs,
+            dev_labels,
+            dev_targets,
+            workspace,
+            dev_tally,
+            dev_scores,
         )
         value = metric_of(metric, dev_tally, dev_scores, dev_labels)
         line = curves[at["epoch"]]

@@ -105,13 +105,13 @@ class Network:
         """
         kernels = start_engine()
         weights = _gate(weights)
-        inputs = _gate(rows.inputs)
+        inputs, labels, targets = _gate_rows(rows)
         n_outputs = int(self.sizes[-1])
         scores = np.zeros((len(inputs), n_outputs), np.float32)
         metrics = np.zeros(len(METRICS))
         workspace = aligned_zeros(workspace_size(self.sizes, min(EVALUATION_ROWS, len(inputs))))
         kernels.evaluate(
-            weights, self.sizes, self.settings, inputs, rows.labels, rows.targets,
+            weights, self.sizes, self.settings, inputs, labels, targets,
             workspace, _tally(n_outputs), scores, metrics,
         )  # fmt: skip
         found = {name: float(value) for name, value in zip(METRICS, metrics, strict=True) if not math.isnan(value)}
@@ -149,8 +149,8 @@ class Training:
             sizes,
             settings,
             self.state,
-            *(_gate(train.inputs), train.labels, train.targets),
-            *(_gate(dev.inputs), dev.labels, dev.targets),
+            *_gate_rows(train),
+            *_gate_rows(dev),
             np.zeros(len(train.inputs), np.int64),  # order
             np.zeros(batch, np.int32),
             np.zeros((batch, 1), np.float32),
@@ -206,9 +206,13 @@ def _tally(n_outputs: int) -> np.ndarray:
     return np.zeros(len(TALLY) + 2 * n_outputs)
 
 
-def _gate(array: np.ndarray) -> np.ndarray:
-    """The array as the one kind that the kernels were compiled for: float32, C order, writable, no subclass."""
+def _gate(array: np.ndarray, dtype: type = np.float32) -> np.ndarray:
+    """The array as the one kind that the kernels were compiled for: this dtype, C order, writable, no subclass."""
     array = np.asarray(array)
-    if array.dtype != np.float32 or not array.flags.c_contiguous or not array.flags.writeable:
-        return np.array(array, np.float32, order="C")
+    if array.dtype != dtype or not array.flags.c_contiguous or not array.flags.writeable:
+        return np.array(array, dtype, order="C")
     return array
+
+
+def _gate_rows(rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return _gate(rows.inputs), _gate(rows.labels, np.int32), _gate(rows.targets)

@@ -129,12 +129,19 @@ class CaviarExecutor(Executor):
         if self._deaths[worker.trial.number] < MAX_DEATHS_OF_TRIAL:
             self._waiting.appendleft(worker.trial)
             return None
-        return self._failed(worker, f"crashed: {MAX_DEATHS_OF_TRIAL} worker processes died of it, the last one by {cause}")
+        return self._failed(
+            worker, f"crashed: {MAX_DEATHS_OF_TRIAL} worker processes died of it, the last one by {cause}"
+        )
 
     @staticmethod
     def _failed(worker: _Worker, reason: str) -> TrialResult:
         return TrialResult(
-            worker.trial.number, worker.trial.config, TrialState.FAIL, error=reason, started=time.time(), worker=worker.number
+            worker.trial.number,
+            worker.trial.config,
+            TrialState.FAIL,
+            error=reason,
+            started=time.time(),
+            worker=worker.number,
         )
 
     def close(self) -> None:

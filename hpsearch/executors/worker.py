@@ -17,6 +17,7 @@ from hpsearch.trial import run_trial
 if TYPE_CHECKING:
     from hpsearch.trial import TrialSettings
 
+
 def serve(pipe: connection.Connection, folder: str, settings: TrialSettings, worker: int) -> None:
     """Run the trials that arrive on `pipe` and send their results back, until the pipe closes."""
     # Ctrl-C reaches the whole group; the parent alone decides what it means.

@@ -22,7 +22,17 @@ if TYPE_CHECKING:
 
 LOCK = ".lock"
 SHARED_DATA = ".data"
-OURS = ("study.yaml", "trials.csv", "curves.csv", "timings.csv", "best.yaml", "model", "report.html", SHARED_DATA, JOURNAL)
+OURS = (
+    "study.yaml",
+    "trials.csv",
+    "curves.csv",
+    "timings.csv",
+    "best.yaml",
+    "model",
+    "report.html",
+    SHARED_DATA,
+    JOURNAL,
+)
 MAY_DIFFER = ("budget.trials", "budget.timeout", "goal", "max_failures", "data.source")
 VIEW_SHARE = 0.02  # of the time may go into rewriting the views while results arrive
 VIEW_SECONDS = 2.0
@@ -87,8 +97,14 @@ class RunDirectory:
         self._views_made = time.monotonic()
         self._views_took = self._views_made - start
 
+
 def open_run(
-    folder: Path, study: dict[str, Any], data: dict[str, Any], provenance: dict[str, Any], *, overwrite: bool = False
+    folder: Path,
+    study: dict[str, Any],
+    data: dict[str, Any],
+    provenance: dict[str, Any],
+    *,
+    overwrite: bool = False,
 ) -> RunDirectory:
     """Open the run directory of a study, new or to go on with.
 

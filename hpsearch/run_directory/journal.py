@@ -62,7 +62,9 @@ def _scan(path: Path) -> tuple[Iterator[tuple[int, dict[str, Any]]], int]:
         if event is None or event.get("seq") != len(events):
             damaged_line = damaged_line or number
         elif damaged_line is not None:
-            raise JournalError(f"{path} line {damaged_line}: damaged, with whole lines behind it; restore the file from a copy")
+            raise JournalError(
+                f"{path} line {damaged_line}: damaged, with whole lines behind it; restore the file from a copy"
+            )
         else:
             events.append((offset, event))
             end = offset + len(line) + 1
@@ -72,7 +74,9 @@ def _scan(path: Path) -> tuple[Iterator[tuple[int, dict[str, Any]]], int]:
         raise JournalError(f"{path}: not a journal of hpsearch, or its first line is damaged")
     if events and events[0][1].get("format") != FORMAT:
         found = events[0][1].get("format")
-        raise JournalError(f"{path}: format {found!r}, this program reads format {FORMAT}; use the version that wrote it")
+        raise JournalError(
+            f"{path}: format {found!r}, this program reads format {FORMAT}; use the version that wrote it"
+        )
     return iter(events), end
 
 
@@ -108,7 +112,9 @@ class Journal:
         try:
             written = os.write(self._descriptor, content)
             if written != len(content):
-                raise StorageError(f"{self.path}: only {written} of {len(content)} bytes could be written; is the disk full?")
+                raise StorageError(
+                    f"{self.path}: only {written} of {len(content)} bytes could be written; is the disk full?"
+                )
             if sync:
                 os.fdatasync(self._descriptor)
         except (OSError, StorageError) as error:

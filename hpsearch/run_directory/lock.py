@@ -30,10 +30,16 @@ class RunLock:
         except BlockingIOError:
             holder = self._holder()
             self._file.close()
-            raise LockedError(f"{path.parent}: in use by {holder}; wait for it, end it, or choose another -o DIR") from None
+            raise LockedError(
+                f"{path.parent}: in use by {holder}; wait for it, end it, or choose another -o DIR"
+            ) from None
         with storage_errors(path):
             self._file.truncate(0)
-            note = {"pid": os.getpid(), "host": socket.gethostname(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
+            note = {
+                "pid": os.getpid(),
+                "host": socket.gethostname(),
+                "since": datetime.now(UTC).isoformat(timespec="seconds"),
+            }
             self._file.write(json.dumps(note))
             self._file.flush()
 

@@ -34,7 +34,9 @@ class RunRecord:
         """The record of a run directory; RunError if it is none, JournalError if its journal is damaged."""
         path = folder / JOURNAL
         if not path.is_file():
-            raise RunError(f"{folder}: not a run directory (it has no {JOURNAL}); make one with: hpsearch random -o {folder}")
+            raise RunError(
+                f"{folder}: not a run directory (it has no {JOURNAL}); make one with: hpsearch random -o {folder}"
+            )
         return cls.replay(read(path))
 
     @classmethod
@@ -110,7 +112,8 @@ def events_of(result: TrialResult) -> list[dict[str, Any]]:
         "worker": result.worker,
     }
     finite = {
-        name: [value if abs(value) < float("inf") else None for value in values] for name, values in result.curves.items()
+        name: [value if abs(value) < float("inf") else None for value in values]
+        for name, values in result.curves.items()
     }
     return [{"event": "curve", "trial": result.number, "curves": finite}, event]
 

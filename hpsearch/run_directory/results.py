@@ -108,7 +108,16 @@ def _curves(folder: Path, record: RunRecord, numbers: Iterable[int]) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(
-        ["trial", "epoch", "train_loss", "dev_loss", names["train_metric"], names["dev_metric"], "learning_rate", "grad_norm"]
+        [
+            "trial",
+            "epoch",
+            "train_loss",
+            "dev_loss",
+            names["train_metric"],
+            names["dev_metric"],
+            "learning_rate",
+            "grad_norm",
+        ]
     )
     for number in numbers:
         curves = read_curves(folder, record, number)
@@ -137,7 +146,11 @@ def describe_best(record: RunRecord, winner: TrialResult) -> dict[str, Any]:
         "gflop": winner.gflop,
         "trials": len(record.counted()),
         "runners_up": [
-            {"trial": result.number, "score": result.metrics[f"dev_{record.metric}"], "parameters": result.parameters}
+            {
+                "trial": result.number,
+                "score": result.metrics[f"dev_{record.metric}"],
+                "parameters": result.parameters,
+            }
             for result in ranked[1 : 1 + RUNNERS_UP]
         ],
         "repeat": f"hpsearch {record.study['strategy']['name']} study.yaml --only {winner.number}",

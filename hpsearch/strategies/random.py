@@ -30,4 +30,6 @@ class RandomStrategy(Strategy):
         """The configuration of trial `number`; its draws come from (seed, number) alone."""
         if number == 0:
             return self._space.nearest(self._defaults)
-        return self._space.decode(generator(self._seed, number, Purpose.PROPOSAL).random(self._space.dimensions).tolist())
+        return self._space.decode(
+            generator(self._seed, number, Purpose.PROPOSAL).random(self._space.dimensions).tolist()
+        )

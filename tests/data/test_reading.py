@@ -86,7 +86,10 @@ def test_the_index_column_of_pandas_gets_a_name(tmp_path):
 
 
 def test_numbers_beyond_64_bits(tmp_path):
-    assert read(tmp_path, "a,b\n99999999999999999999999,1e400\n1,2\n").rows() == [(1e23, float("inf")), (1.0, 2.0)]
+    assert read(tmp_path, "a,b\n99999999999999999999999,1e400\n1,2\n").rows() == [
+        (1e23, float("inf")),
+        (1.0, 2.0),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -102,7 +105,10 @@ def test_numbers_beyond_64_bits(tmp_path):
         (b"a,b\n1,2\n3\n", "line 3 has 1 cell, the header has 2"),
         (b'a,b\n"x\ny",2\n3\n', "line 4 has 1 cell"),
         (b"a,b\n1,2\n3\x00,4\n", "line 3 has a NUL byte"),
-        ("a,b\n1,2\n1,caf\xe9\n".encode("latin-1"), "line 3 is not UTF-8 (byte 0xe9); if it is Latin-1, convert it: iconv"),
+        (
+            "a,b\n1,2\n1,caf\xe9\n".encode("latin-1"),
+            "line 3 is not UTF-8 (byte 0xe9); if it is Latin-1, convert it: iconv",
+        ),
         ("a,b\n1,2\n".encode("utf-16"), "the text is UTF-16, UTF-8 is needed; convert it: iconv -f UTF-16"),
         ("a,b\n1,2\n".encode("utf-16-le"), "is it UTF-16?"),
         ("a,b\n1,2\n".encode("utf-32"), "the text is UTF-32"),
@@ -192,7 +198,11 @@ def test_bundled_sets_are_those_of_scikit_learn():
         np.testing.assert_array_equal(ours[:, :-1].to_numpy().astype(float), theirs.data)
         labels = theirs.target_names[theirs.target].astype(str)
         assert [str(value) for value in ours[:, -1]] == [label.removeprefix("class_") for label in labels]
-    assert [read_table(name).columns[-1] for name in ("digits", "wine", "breast_cancer")] == ["digit", "cultivar", "diagnosis"]
+    assert [read_table(name).columns[-1] for name in ("digits", "wine", "breast_cancer")] == [
+        "digit",
+        "cultivar",
+        "diagnosis",
+    ]
 
 
 def test_bundled_bytes_can_be_made_again():
@@ -230,7 +240,11 @@ def test_parquet_types_become_plain(tmp_path):
 
 def test_npz(tmp_path):
     X, y = np.arange(6.0).reshape(3, 2), np.array(["a", "b", "a"])
-    for arrays in ({"X": X, "y": y}, {"data": X, "target": y}, {"first": X, "words": y, "other": np.zeros(5)}):
+    for arrays in (
+        {"X": X, "y": y},
+        {"data": X, "target": y},
+        {"first": X, "words": y, "other": np.zeros(5)},
+    ):
         np.savez(tmp_path / "x.npz", **arrays)
         frame = read_table(tmp_path / "x.npz")
         assert frame.columns == ["x0", "x1", list(arrays)[1]]
@@ -273,7 +287,10 @@ def survive(folder, content, name):
 
 
 @REUSED_FOLDER
-@given(content=st.binary(max_size=200), name=st.sampled_from(["x.csv", "x.tsv", "x.csv.gz", "x.parquet", "x.npz"]))
+@given(
+    content=st.binary(max_size=200),
+    name=st.sampled_from(["x.csv", "x.tsv", "x.csv.gz", "x.parquet", "x.npz"]),
+)
 def test_any_bytes(tmp_path, content, name):
     survive(tmp_path, content, name)
 
@@ -282,14 +299,21 @@ CELLS = st.text(alphabet='ab1.5-,;"\n\r\t| \0é?\ufeff', max_size=6)
 
 
 @settings(REUSED_FOLDER, max_examples=200)
-@given(rows=st.lists(st.lists(CELLS, min_size=1, max_size=4).map(",".join), max_size=14), encoding=st.sampled_from(["utf-8", "latin-1", "utf-16"]))
+@given(
+    rows=st.lists(st.lists(CELLS, min_size=1, max_size=4).map(",".join), max_size=14),
+    encoding=st.sampled_from(["utf-8", "latin-1", "utf-16"]),
+)
 def test_ragged_quoted_and_foreign_csv(tmp_path, rows, encoding):
     survive(tmp_path, "\n".join(rows).encode(encoding, "replace"), "x.csv")
 
 
 @REUSED_FOLDER
 @given(
-    rows=st.lists(st.tuples(st.floats(allow_nan=False), st.integers(-(2**63), 2**63 - 1), st.booleans()), min_size=1, max_size=20)
+    rows=st.lists(
+        st.tuples(st.floats(allow_nan=False), st.integers(-(2**63), 2**63 - 1), st.booleans()),
+        min_size=1,
+        max_size=20,
+    )
 )
 def test_what_is_written_is_read_again_to_the_bit(tmp_path, rows):
     file = tmp_path / "x.csv"
