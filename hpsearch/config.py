@@ -184,8 +184,8 @@ def resolve(
 ) -> StudyConfig:
     """`study` with everything filled in that the data decides, and `space_overrides` (from -p) put over its space.
 
-    Without a space of its own a study searches the default space; a grid searches only what -p names, the rest keeps its
-    default. Raises ConfigError where study and data do not fit.
+    Without a space of its own a study searches the default space; a grid searches only what -p names, the rest keeps
+    its default. Raises ConfigError where study and data do not fit.
     """
     allowed = CLASS_METRICS if task == "classification" else VALUE_METRICS
     metric = ("log_loss" if task == "classification" else "rmse") if study.metric == "auto" else study.metric
@@ -242,8 +242,8 @@ def _is_said(name: str, space: Space) -> bool:
 def default_constants(train_rows: int) -> dict[str, Any]:
     """The default configuration where it depends on the data: smaller networks and batches for fewer rows.
 
-    Three layers of 256 and batches of 256 as RealMLP (Holzmueller et al. 2024, arXiv 2407.04491) found good for tables of
-    thousands of rows; below, at least about 16 updates an epoch.
+    Three layers of 256 and batches of 256 as RealMLP (Holzmueller et al. 2024, arXiv 2407.04491) found good for
+    tables of thousands of rows; below, at least about 16 updates an epoch.
     """
     units = 256 if train_rows >= 2000 else 128 if train_rows >= 500 else 64
     batch = 16
@@ -258,7 +258,7 @@ def default_configuration(train_rows: int) -> dict[str, Any]:
 
 
 def default_space(train_rows: int) -> dict[str, Any]:
-    """The space that is searched when a study names none: what matters most for networks on tables, on its right scale."""
+    """The space of a study that names none: what matters most for networks on tables, each on its scale."""
     constants = default_constants(train_rows)
     batch = constants["batch_size"]
     return {
@@ -340,7 +340,7 @@ def _one_line(error: ValidationError, tree: Any, where: str) -> str:
     if first["type"] == "literal_error":
         allowed = [word.strip(" '") for word in first["ctx"]["expected"].replace(" or ", ", ").split(",")]
         return f"{where}: {key}: {value!r} is not allowed; {did_you_mean(value, allowed)}"
-    if first["type"] == "value_error" and key in ("data.split",):
+    if first["type"] == "value_error" and key == "data.split":
         return f"{where}: {key}: {reason}"
     reason = reason if reason.startswith("it must") else f"it must be {reason}"
     return f"{where}: {key}: {value!r}: {reason}"

@@ -27,7 +27,7 @@ class Cost:
 
 
 def predict_costs(trials: Sequence[Trial], data: SearchData, metric: str) -> list[Cost]:
-    """The cost of each trial, from timing the smallest and the largest of them: seconds = updates * a + operations * b."""
+    """The cost of each trial: seconds = updates * a + operations * b, fitted to the smallest and the largest."""
     networks = [
         Network(trial.config, n_inputs=data.n_inputs, n_outputs=data.n_outputs, task=data.task, metric=metric)
         for trial in trials

@@ -1,7 +1,7 @@
 """A trained network with all that it needs to judge new rows: preparation of columns, normalisation, classes.
 
-On disk two files, neither of which can run code: weights.safetensors (for each layer `layers.<i>.weight` (n_in, n_out) and
-`layers.<i>.bias` (n_out,)) and model.yaml (everything else).
+On disk two files, neither of which can run code: weights.safetensors (for each layer `layers.<i>.weight` (n_in,
+n_out) and `layers.<i>.bias` (n_out,)) and model.yaml (everything else).
 """
 
 from __future__ import annotations
@@ -109,7 +109,8 @@ class Model:
                 metric=found["metric"],
             )
             return cls(
-                found["trial"], network, _flat(safetensors.numpy.load(content), network), found["task"], found["metric"],
+                found["trial"], network, _flat(safetensors.numpy.load(content), network),
+                found["task"], found["metric"],
                 found["classes"], found["target_mean"], found["target_sd"],
                 Preparation.from_dict(found["preparation"]), Normalizer.from_dict(found["normalizer"]),
             )  # fmt: skip

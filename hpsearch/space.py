@@ -257,7 +257,7 @@ class Space:
         return all(parent in config and config[parent] in values for parent, values in condition.items())
 
     def _build(self, value_of: Callable[[str], Any]) -> Config:
-        """The configuration whose parameters have the values that `value_of` gives, only active ones, in fixed order."""
+        """The configuration with the values that `value_of` gives to active parameters, in fixed order."""
         config: Config = {}
         for name in self._order:
             if self.is_active(name, config):
@@ -295,8 +295,9 @@ class Space:
 class Mesh:
     """The grid over a space, addressed by index and never listed as a whole.
 
-    Each parameter has at most `points` values; those with few values (FEW), and categories, have all of theirs. What is inactive makes no copies: the mesh is
-    a row of blocks, one for each combination of the parents' values, each the product of its active parameters.
+    Each parameter has at most `points` values; those with few values (FEW), and categories, have all of theirs. What
+    is inactive makes no copies: the mesh is a row of blocks, one for each combination of the parents' values, each
+    the product of its active parameters.
     """
 
     def __init__(self, space: Space, points: int) -> None:
@@ -327,10 +328,11 @@ class Mesh:
         """Configuration number `index` (from 0); the last parameter varies fastest."""
         if not 0 <= index < self.size:
             raise IndexError(index)
-        for fixed, free, size in self._blocks:
-            if index < size:
-                break
-            index -= size
+        block = 0
+        while index >= self._blocks[block][2]:
+            index -= self._blocks[block][2]
+            block += 1
+        fixed, free, _ = self._blocks[block]
         chosen = dict(fixed)
         for name in reversed(free):
             index, digit = divmod(index, len(self.values[name]))

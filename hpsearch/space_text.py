@@ -1,7 +1,7 @@
 """Spaces as people write them, in a study's `space:` section and after `-p`, and back.
 
-In a study: a number or word is a constant, a list holds the values of a category, and a mapping has `low` and `high` (with
-`log`, `step`, `scale`), `values`, or `value`, and may have `when`. After -p: `lr=1e-5:1e-1:log`, `layers=1:4`,
+In a study: a number or word is a constant, a list holds the values of a category, and a mapping has `low` and `high`
+(with `log`, `step`, `scale`), `values`, or `value`, and may have `when`. After -p: `lr=1e-5:1e-1:log`, `layers=1:4`,
 `units=16:256:x2`, `l2=0:0.5:0.1`, `activation=relu,tanh`, `epochs=30`.
 """
 
@@ -62,35 +62,42 @@ def _read_one(
     conditions: dict[str, dict[str, tuple[Any, ...]]],
 ) -> None:
     known = HYPERPARAMETERS[name]
-    if isinstance(spec, dict):
-        for key in spec:
-            if key not in SPEC_KEYS:
-                raise ConfigError(f"{key!r} is not known here; {did_you_mean(key, SPEC_KEYS)}")
-        if spec.get("when") is not None:
-            conditions[name] = _condition(spec["when"])
-        kinds = [kind for kind in ("values", "value", "low") if kind in spec]
-        if len(kinds) != 1:
-            raise ConfigError("it needs exactly one of low and high, values, or value")
-        if kinds[0] == "low":
-            parameters[name] = _range(name, known, spec)
-            return
-        spec = spec[kinds[0]]
-        if kinds[0] == "values" and not isinstance(spec, list):
-            raise ConfigError(f"values: {spec!r} is not a list")
-        if kinds[0] == "value":
-            constants[name] = known.check(name, spec)
-            return
-    elif known.kind is list and isinstance(spec, list) and not any(isinstance(item, list) for item in spec):
-        constants[name] = known.check(name, spec)
-        return
-    if isinstance(spec, list):
-        choices = tuple(known.check(name, value) for value in spec)
-        if len(choices) == 1:
-            constants[name] = choices[0]
-        else:
-            parameters[name] = Categorical(choices)
+    found = _from_mapping(name, known, spec, conditions) if isinstance(spec, dict) else _from_value(name, known, spec)
+    if isinstance(found, Float | Int | Categorical):
+        parameters[name] = found
     else:
-        constants[name] = known.check(name, spec)
+        constants[name] = found
+
+
+def _from_mapping(
+    name: str, known: Hyperparameter, spec: dict[str, Any], conditions: dict[str, dict[str, tuple[Any, ...]]]
+) -> Any:
+    for key in spec:
+        if key not in SPEC_KEYS:
+            raise ConfigError(f"{key!r} is not known here; {did_you_mean(key, SPEC_KEYS)}")
+    if spec.get("when") is not None:
+        conditions[name] = _condition(spec["when"])
+    kinds = [kind for kind in ("values", "value", "low") if kind in spec]
+    if len(kinds) != 1:
+        raise ConfigError("it needs exactly one of low and high, values, or value")
+    if kinds[0] == "low":
+        return _range(name, known, spec)
+    if kinds[0] == "value":
+        return known.check(name, spec["value"])
+    if not isinstance(spec["values"], list):
+        raise ConfigError(f"values: {spec['values']!r} is not a list")
+    return _from_list(name, known, spec["values"])
+
+
+def _from_value(name: str, known: Hyperparameter, value: Any) -> Any:
+    """A parameter for a list of values, else a constant; a flat list of numbers is one value of `hidden`."""
+    one_value = known.kind is list and isinstance(value, list) and not any(isinstance(item, list) for item in value)
+    return known.check(name, value) if one_value or not isinstance(value, list) else _from_list(name, known, value)
+
+
+def _from_list(name: str, known: Hyperparameter, values: list[Any]) -> Any:
+    choices = tuple(known.check(name, value) for value in values)
+    return choices[0] if len(choices) == 1 else Categorical(choices)
 
 
 def _range(name: str, known: Hyperparameter, spec: Mapping[str, Any]) -> Parameter:

@@ -1,8 +1,8 @@
 """YAML as studies need it: every scalar stays the text that was written, and nothing surprising is accepted.
 
-YAML 1.1 reads 1e-4 as a string, `no` as False and 12:30:00 as 45000. Here a scalar becomes a number or a truth value only
-where the study's schema asks for one, so the schema decides and not the spelling. Aliases (bombs), duplicate keys, tags,
-deep nesting and huge files are refused.
+YAML 1.1 reads 1e-4 as a string, `no` as False and 12:30:00 as 45000. Here a scalar becomes a number or a truth value
+only where the study's schema asks for one, so the schema decides and not the spelling. Aliases (bombs), duplicate
+keys, tags, deep nesting and huge files are refused.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class _Loader(yaml.SafeLoader):
         self._depth -= 1
         return node
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = True) -> dict[Any, Any]:  # noqa: FBT001, FBT002
         seen = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
@@ -55,14 +55,14 @@ class _Loader(yaml.SafeLoader):
             if key.value in seen:
                 raise yaml.MarkedYAMLError(problem=f"the key {key.value!r} stands twice", problem_mark=key.start_mark)
             seen.add(key.value)
-        return super().construct_mapping(node, deep=True)
+        return super().construct_mapping(node, deep=deep)
 
 
 _PlainLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def parse(text: str, where: str) -> Any:
-    """Dicts, lists, texts and None of a YAML document; ConfigError, naming `where` and the line, if it is not acceptable."""
+    """Dicts, lists, texts and None of a YAML document; ConfigError, naming `where` and the line, if it is refused."""
     if len(text) > MAX_BYTES:
         raise ConfigError(f"{where}: {len(text)} characters; a study has at most {MAX_BYTES}")
     loader = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -86,9 +87,7 @@ def _last_words(message: str) -> None:
 def die_by(signal_number: int) -> None:
     """End as the signal would have ended us, so that shells and supervisors see it."""
     for stream in (sys.stdout, sys.stderr):
-        try:
+        with contextlib.suppress(OSError):
             stream.flush()
-        except OSError:
-            pass
     signal.signal(signal_number, signal.SIG_DFL)
     os.kill(os.getpid(), signal_number)

@@ -50,7 +50,7 @@ def show(
 
 
 def _shown_columns(record: RunRecord, columns: list[str], rows: list[dict[str, Any]]) -> list[str]:
-    """The columns that tell trials apart: those of the study's constants, and empty ones, are left to the data formats."""
+    """The columns that tell trials apart; constants and empty columns are left to the data formats."""
     constant = {name for name, spec in record.study["space"].items() if not isinstance(spec, dict | list)}
     filled = {name for row in rows for name, value in row.items() if value is not None}
     wide = {"updates", "gflop"}
@@ -94,8 +94,8 @@ def _best_table(folder: Path, record: RunRecord, found: dict[str, Any]) -> str:
         *(f"  {name.ljust(width)}  {value}" for name, value in searched),
         *([f"  fixed: {', '.join(fixed)}"] if fixed else []),
         "",
-        f"  best after epoch {found['best_epoch']} of {found['epochs']}, "
-        f"{readable(found['parameters'])} parameters, {readable(found['gflop'])} GFLOP",
+        f"  best after epoch {found['best_epoch']} of {found['epochs']}",
+        f"  {readable(found['parameters'])} parameters, {readable(found['gflop'])} GFLOP",
         f"  run directory: {folder}",
     ]
     return "\n".join(lines)

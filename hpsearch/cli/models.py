@@ -58,8 +58,7 @@ def evaluate(
     rows = [[name, readable(value), readable(dev.get(f"dev_{name}"))] for name, value in scores.items()]
     table = "\n".join(
         [
-            f"Trial {model.trial} on the sealed test part, {readable(len(part.inputs))} rows "
-            f"(opened {times} {'time' if times == 1 else 'times'})",
+            f"Trial {model.trial} on the {readable(len(part.inputs))} rows of the sealed test part (opening {times})",
             "",
             *("  " + line for line in table_text([["score", "test", "dev"], *rows]).splitlines()),
         ]

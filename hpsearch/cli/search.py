@@ -63,7 +63,7 @@ def search(
     source: Annotated[
         str,
         typer.Argument(
-            help="A data file (.csv .tsv .parquet .npz, .gz too), a study (.yaml), or bundled data: digits, wine, breast_cancer."
+            help="A data file (.csv .tsv .parquet .npz, .gz too), a study (.yaml), or digits, wine, breast_cancer."
         ),
     ] = "digits",
     target: Annotated[
@@ -317,10 +317,9 @@ def _print_dry_run(plan: _Plan, numbers: Sequence[int], form: Format, jobs: int)
     columns = ["trial", *cost_columns, *plan.study.space]
     print_rows(rows, columns, form, value="seconds", table=["trial", *cost_columns, *searched])
     seconds = sum(cost.seconds for cost in costs)
-    say(
-        f"{len(trials)} trials, {sum(cost.gflop for cost in costs):,.0f} GFLOP: about {_duration(seconds)} of one processor, "
-        f"{_duration(seconds / jobs)} with {jobs} {'process' if jobs == 1 else 'processes'}; early stopping makes it less"
-    )
+    gflop = sum(cost.gflop for cost in costs)
+    say(f"{len(trials)} trials, {gflop:,.0f} GFLOP; early stopping makes it less than")
+    say(f"  {_duration(seconds)} of one processor, {_duration(seconds / jobs)} with {jobs}")
 
 
 def _duration(seconds: float) -> str:
@@ -385,9 +384,8 @@ class _Run:
                 if signals.received is None:
                     self._complete_model(directory)
         if self._reason == "interrupted" and signals.received is not None:
-            say(
-                f"interrupted; {len(record.results)} results are kept. To go on: {shlex.join(['hpsearch', *sys.argv[1:]])}"
-            )
+            again = shlex.join(["hpsearch", *sys.argv[1:]])
+            say(f"interrupted; {len(record.results)} results are kept. To go on: {again}")
             raise InterruptedBySignalError(signals.received)
 
     def _announce(self, done: int) -> None:
@@ -422,7 +420,7 @@ class _Run:
         Model.of_trial(result, self._plan.data, self._plan.study.metric).save(directory.folder / "model")
 
     def _complete_model(self, directory: RunDirectory) -> None:
-        """Make sure that model/ holds the winner: after a crash or an early end it may be another; then train it again."""
+        """Make sure that model/ holds the winner; after a crash or an early end it may hold another."""
         from hpsearch.model import saved_trial
 
         winner = directory.record.best()

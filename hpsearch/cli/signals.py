@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from types import FrameType
+    from typing import Self
 
 HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -22,7 +23,7 @@ class OrderlyEnd:
         self.received: int | None = None
         self._before: dict[int, object] = {}
 
-    def __enter__(self) -> OrderlyEnd:
+    def __enter__(self) -> Self:
         for number in HANDLED:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._handle)

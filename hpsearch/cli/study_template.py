@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def study_text(study: StudyConfig) -> str:
     """A study file that runs as it is, with a comment at every choice."""
-    data, split = study.data, study.data.split
+    data, split, budget = study.data, study.data.split, study.budget
     metrics = CLASS_METRICS if data.task == "classification" else VALUE_METRICS
     lines = [
         "# A study for hpsearch. Run it with: hpsearch random study.yaml",
@@ -21,15 +21,15 @@ def study_text(study: StudyConfig) -> str:
         f"  source: {_flow(data.source)}",
         f"  target: {_flow(data.target)}",
         f"  task: {data.task}              # classification, regression or auto",
-        f"  split: {{train: {split.train:g}, dev: {split.dev:g}, test: {split.test:g}, seed: {split.seed}}}"
-        "  # test is sealed until hpsearch evaluate",
+        "  # the test part is sealed until hpsearch evaluate",
+        f"  split: {{train: {split.train:g}, dev: {split.dev:g}, test: {split.test:g}, seed: {split.seed}}}",
         "  group: null                # a column whose rows must stay together",
         "  missing: auto              # auto fills gaps and marks them; error refuses them",
         "  categorical: auto          # or a list of columns whose numbers are only names",
         "  drop: []                   # columns to leave out",
         "  keep: []                   # columns to use although they look useless or like a leak",
         f"metric: {study.metric}           # or {', '.join(name for name in metrics if name != study.metric)}",
-        f"budget: {{trials: {study.budget.trials}, epochs: {study.budget.epochs}, timeout: null}}  # timeout: 45s, 30m, 1.5h",
+        f"budget: {{trials: {budget.trials}, epochs: {budget.epochs}, timeout: null}}  # timeout: 45s, 30m, 1.5h",
         f"seed: {study.seed}",
         "space:                       # a number or word is fixed, a list is a choice, low and high are a range",
     ]

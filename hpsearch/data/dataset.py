@@ -190,7 +190,7 @@ def load_test_part(
     normalizer: Normalizer,
     split: Sequence[float] = (0.6, 0.2, 0.2),
     split_seed: int = 0,
-    **description: Any,  # noqa: ANN401  the keywords of `describe`
+    **description: Any,
 ) -> Part:
     """Open the sealed test part of the source, by the same keywords as `load_dataset`. Raises DataError."""
     table = _open(source, split=split, split_seed=split_seed, **description)
@@ -225,7 +225,7 @@ def _outputs(values: pl.Series, target: Target) -> tuple[np.ndarray, np.ndarray]
     return empty_labels(), target.standardise(values)
 
 
-def _open(source: str | Path, *, split: Sequence[float], split_seed: int, **keywords: Any) -> _Table:  # noqa: ANN401
+def _open(source: str | Path, *, split: Sequence[float], split_seed: int, **keywords: Any) -> _Table:
     frame = read_table(source)
     description = describe(frame, **keywords)
     frame = usable_rows(frame, description)

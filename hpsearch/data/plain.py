@@ -36,7 +36,7 @@ def choice(key: str, value: object, allowed: tuple[str, ...]) -> str:
     return value
 
 
-def field(data: object, key: str, kind: type) -> Any:  # noqa: ANN401  the caller names the type
+def field(data: object, key: str, kind: type) -> Any:
     """Return `data[key]`, a `kind`; whole numbers are floats too, NaN and infinity not. Raises DataError."""
     if not isinstance(data, dict):
         raise DataError(f"preprocessing: a mapping is needed, not {show(data)}")

@@ -5,12 +5,13 @@ Data layout (see layout.py for the records and codes):
     sizes      (layers + 1,) int64    units of every layer, from input to output
     weights    (parameters,)          for each layer W (n_in, n_out) row by row, then b (n_out); modified in place
     gradient, first, second (parameters,)  laid out as the weights: gradient, the optimiser's two memories
-    workspace  (...)                  activations of every layer (rows, units), slopes of the hidden ones, two error signals
-    inputs     (rows, features)       C-contiguous; labels (rows,) int32 for classes, targets (rows, 1) for regression
-    tally      (len(TALLY) + 2 * classes,) float64  sums from which the metrics of a pass are made
+    workspace  (...)                  activations of each layer (rows, units), slopes likewise, two error signals
+    inputs     (rows, features)       with labels (rows,) int32 for classes, or targets (rows, 1) for regression
+    tally      (len(TALLY) + 2 * classes,)  float64 sums from which the metrics of a pass are made
 
-Network arrays are float32, sums are float64. Uncompiled, the same code runs in float64 and is checked by finite differences.
-No option, depth, width or batch size compiles anything again: options are integer codes, the entries have one signature each.
+Network arrays are float32, sums are float64. Uncompiled, the same code runs in float64 and is checked by finite
+differences. No option, depth, width or batch size compiles anything again: options are integer codes, the entries
+have one signature each.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import float32, float64, from_dtype, int32, int64, njit, uint64, void
+from numba import float32, float64, from_dtype, int32, int64, njit, void
 
 from hpsearch.engine.layout import (
     ACTIVATIONS,
@@ -120,7 +121,8 @@ def random_normal(key, counter):
 def shuffle(order, key):
     """A random permutation of 0 .. n-1 written into `order` (n,) int64, by Fisher and Yates from the top down.
 
-    The index below `size` is the high word of a product of two 32-bit numbers (Lemire 2019); its bias is below n / 2^32.
+    The index below `size` is the high word of a product of two 32-bit numbers (Lemire 2019); its bias is below n /
+    2^32.
     """
     n = order.shape[0]
     for i in range(n):
@@ -138,8 +140,8 @@ def shuffle(order, key):
 def initialise(weights, sizes, settings):
     """Fill `weights`: W ~ scale * N(0, 1) or scale * sqrt(3) * U(-1, 1), biases 0.
 
-    scale^2 is 1 / n_in (Xavier), 2 / (n_in + n_out) (Glorot and Bengio 2010) or 2 / n_in (He et al. 2015). Weight number i
-    of the vector uses draw i of the stream `init_key`.
+    scale^2 is 1 / n_in (Xavier), 2 / (n_in + n_out) (Glorot and Bengio 2010) or 2 / n_in (He et al. 2015). Weight
+    number i of the vector uses draw i of the stream `init_key`.
     """
     init = settings[0]["init"]
     key = settings[0]["init_key"]
@@ -320,7 +322,8 @@ def softmax(z):
 def judge(task, outputs, labels, targets, tally):
     """Add the rows of the output layer's z (m, k) to `tally`; return their summed loss.
 
-    Classes: softmax and cross-entropy -log a_c. Regression: half the squared error, whose derivative is the error itself.
+    Classes: softmax and cross-entropy -log a_c. Regression: half the squared error, whose derivative is the error
+    itself.
     """
     total = 0.0
     m, k = outputs.shape
@@ -354,9 +357,10 @@ def judge(task, outputs, labels, targets, tally):
 
 @helper
 def backward(weights, sizes, task, labels, targets, m, workspace, gradient):
-    """Fill `gradient` with the mean over m rows of d loss / d weights, from the predictions and slopes that forward left.
+    """Fill `gradient` with the mean over m rows of d loss / d weights.
 
-    At the output both losses give dz = (a - y) / m; below, dz[l-1] = (dz[l] W[l]^T) * slope[l-1].
+    It starts from the predictions (after softmax) and slopes that the forward pass left in `workspace`. At the output
+    both losses give dz = (a - y) / m; below, dz[l-1] = (dz[l] W[l]^T) * slope[l-1].
     """
     layers = sizes.shape[0] - 1
     units, widest = total_and_widest(sizes)
@@ -423,8 +427,8 @@ def decay_gradient(gradient, weights, sizes, factor):
 def optimise(weights, gradient, first, second, update, settings):
     """Step number `update` (from 1) along `gradient`, in place.
 
-    sgd: W -= alpha * g. momentum: v = beta * v + (1 - beta) * g, W -= alpha * v. adam (Kingma and Ba 2015, algorithm 1):
-    m and v are averages of g and g^2, both corrected for their start at 0, W -= alpha * m / (sqrt(v) + eps).
+    sgd: W -= alpha * g. momentum: v = beta * v + (1 - beta) * g, W -= alpha * v. adam (Kingma and Ba 2015, algorithm
+    1): m and v are averages of g and g^2, both corrected for their start at 0, W -= alpha * m / (sqrt(v) + eps).
     """
     s = settings[0]
     one = weights[0] * 0 + 1
@@ -515,8 +519,9 @@ def metric_of(metric, tally, scores, labels):
 
 @helper
 def evaluate_rows(weights, sizes, task, activation, inputs, labels, targets, workspace, tally, scores):
-    """Predict all rows, EVALUATION_ROWS at a time: into `scores` (rows, k) unless it has no rows; judge them if there are
-    labels or targets, which fills `tally`.
+    """Predict all rows, EVALUATION_ROWS at a time, and fill `tally` if there are labels or targets.
+
+    Predictions go to `scores` (rows, k) unless that has no rows.
     """
     tally.fill(0.0)
     judged = labels.shape[0] + targets.shape[0] > 0
@@ -542,8 +547,8 @@ def evaluate_rows(weights, sizes, task, activation, inputs, labels, targets, wor
 def evaluate(weights, sizes, settings, inputs, labels, targets, workspace, tally, scores, metrics):
     """Predict all rows and, where there are labels or targets, judge them.
 
-    `scores` (rows, k) receives probabilities or standardised values; `metrics` (len(METRICS),) every metric of the task,
-    NaN for those of the other task, for the AUC when `scores` has no rows, and for all without labels.
+    `scores` (rows, k) receives probabilities or standardised values; `metrics` (len(METRICS),) every metric of the
+    task, NaN for those of the other task, for the AUC when `scores` has no rows, and for all without labels.
     """
     s = settings[0]
     evaluate_rows(weights, sizes, s["task"], s["activation"], inputs, labels, targets, workspace, tally, scores)
@@ -574,11 +579,12 @@ def train(
     inputs, labels, targets, dev_inputs, dev_labels, dev_targets,
     order, batch_labels, batch_targets, workspace, tally, dev_tally, scores, dev_scores, curves,
 ):  # fmt: skip
-    """Go on from `state` for at most `updates` updates; return the status. All but settings and data is modified in place.
+    """Go on from `state` for at most `updates` updates; return the status.
 
-    best (parameters,) are the weights after the best epoch, order (rows,) the epoch's permutation, curves (epochs,
-    len(CURVES)) one line for each finished epoch. Where the call is cut changes no bit: what an epoch needs beyond the
-    arrays is in `state`, and its shuffle is a function of its number alone.
+    All arrays but settings and data are modified in place. best (parameters,) are the weights after the best epoch,
+    order (rows,) the epoch's permutation, curves (epochs, len(CURVES)) one line for each finished epoch. Where the
+    call is cut changes no bit: what an epoch needs beyond the arrays is in `state`, and its shuffle is a function of
+    its number alone.
     """
     s = settings[0]
     at = state[0]

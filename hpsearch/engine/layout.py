@@ -23,7 +23,8 @@ STATUSES = ("running", "finished", "stopped early", "diverged")
 TALLY = ("rows", "loss", "absolute", "squared", "target", "target_squared")
 CURVES = ("train_loss", "dev_loss", "train_metric", "dev_metric", "learning_rate", "grad_norm")
 
-# Rows that an evaluation takes at a time: fixed, so that a prediction repeats the arithmetic of training's dev evaluation.
+# Rows that an evaluation takes at a time: fixed, so that a prediction repeats the arithmetic of training's dev
+# evaluation.
 EVALUATION_ROWS = 256
 
 # What a training run is told, never changed by it.
@@ -78,7 +79,8 @@ def workspace_size(sizes: np.ndarray, rows: int) -> int:
 def update_flops(sizes: np.ndarray, rows: int) -> int:
     """Floating-point operations of the matrix products in one update over `rows` rows.
 
-    Forward and the two products of backward take 2 per weight and row each; the error signal of the input is not needed.
+    Forward and the two products of backward take 2 per weight and row each; the error signal of the input is not
+    needed.
     """
     weights = sizes[:-1] * sizes[1:]
     return int(rows * (6 * np.sum(weights) - 2 * weights[0]))

@@ -46,7 +46,7 @@ class Rows(Protocol):
 
 
 def start_engine(announce: Callable[[str], None] = lambda _: None) -> ModuleType:
-    """Load (or compile) the kernels and hold BLAS to one thread: small products gain nothing, results would depend on it."""
+    """Load (or compile) the kernels and hold BLAS to one thread, for results would depend on their number."""
     kernels = load_kernels(announce)
     threadpool_limits(1, user_api="blas")
     return kernels

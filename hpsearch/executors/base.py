@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from types import TracebackType
+    from typing import Self
 
     from hpsearch.trial import Trial, TrialResult
 
@@ -33,7 +34,7 @@ class Executor(ABC):
     def close(self) -> None:  # noqa: B027 - an executor without processes has nothing to end
         """End all that still runs."""
 
-    def __enter__(self) -> Executor:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

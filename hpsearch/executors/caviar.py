@@ -48,8 +48,8 @@ class _Worker:
 class CaviarExecutor(Executor):
     """`jobs` worker processes for the data set that was saved in `folder` (see data.sharing).
 
-    A worker that dies costs one attempt of its trial; a trial that kills three workers fails, and the run goes on. Raises
-    WorkersDieError when twenty die in a row.
+    A worker that dies costs one attempt of its trial; a trial that kills three workers fails, and the run goes on.
+    Raises WorkersDieError when twenty die in a row.
     """
 
     def __init__(self, folder: Path, settings: TrialSettings, jobs: int) -> None:

@@ -17,6 +17,7 @@ from hpsearch.run_directory.results import write_views
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from typing import Self
 
     from hpsearch.trial import Trial, TrialResult
 
@@ -49,7 +50,7 @@ class RunDirectory:
         self._views_made = time.monotonic()
         self._views_took = 0.0
 
-    def __enter__(self) -> RunDirectory:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -108,9 +109,9 @@ def open_run(
 ) -> RunDirectory:
     """Open the run directory of a study, new or to go on with.
 
-    `study` is the resolved study, `data` what must be known of the data (task, sha256, rows), `provenance` what study.yaml
-    tells of its making. Raises RunError when another study lives there or the folder is not a run directory, LockedError,
-    JournalError, StorageError; nothing is touched then.
+    `study` is the resolved study, `data` what must be known of the data (task, sha256, rows), `provenance` what
+    study.yaml tells of its making. Raises RunError when another study lives there or the folder is not a run
+    directory, LockedError, JournalError, StorageError; nothing is touched then.
     """
     _check_folder(folder)
     with storage_errors(folder):

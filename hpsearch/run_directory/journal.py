@@ -1,8 +1,9 @@
 """The journal: an append-only file, one event a line, each with its number and checksum.
 
-A line is a JSON object that ends in `"crc":"xxxxxxxx"}`, the CRC-32 of the bytes before `,"crc"`. So it is plain JSON lines
-for every other program, and a torn or changed line is known as such. Numbers count from 0 without a gap. A damaged tail (a
-write that a crash cut short) is copied aside and cut off by the next writer; damage before a whole line is refused.
+A line is a JSON object that ends in `"crc":"xxxxxxxx"}`, the CRC-32 of the bytes before `,"crc"`. So it is plain JSON
+lines for every other program, and a torn or changed line is known as such. Numbers count from 0 without a gap. A
+damaged tail (a write that a crash cut short) is copied aside and cut off by the next writer; damage before a whole
+line is refused.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def read(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _scan(path: Path) -> tuple[Iterator[tuple[int, dict[str, Any]]], int]:
-    """The whole lines of the file, and the offset at which the damaged tail begins (the file's end if there is none)."""
+    """The whole lines of the file, and the offset at which a damaged tail begins (else the file's end)."""
     with storage_errors(path):
         content = path.read_bytes()
     events = []
@@ -100,7 +101,7 @@ class Journal:
                 os.fsync(self._descriptor)
 
     def append(self, events: Iterable[dict[str, Any]], *, sync: bool = True) -> list[tuple[int, dict[str, Any]]]:
-        """Write events in one piece; return (offset, event) of each. With `sync` they are on the disk when this returns.
+        """Write events in one piece, with `sync` onto the disk; return (offset, event) of each.
 
         Raises StorageError, and leaves the file as it was, when not all could be written: a full disk may take a part
         of the bytes without an error.
@@ -117,10 +118,8 @@ class Journal:
                 )
             if sync:
                 os.fdatasync(self._descriptor)
-        except (OSError, StorageError) as error:
+        except OSError as error:
             os.ftruncate(self._descriptor, start)
-            if isinstance(error, StorageError):
-                raise
             raise StorageError(f"{self.path}: {error.strerror}") from error
         self._count += len(lines)
         self._size += len(content)

@@ -81,8 +81,8 @@ class RunRecord:
     def counted(self) -> dict[int, TrialResult]:
         """The results that count, by number: while the run goes on all of them, after its end those that its end names.
 
-        With several workers a run that is cut short may hold results behind a gap. They stay in the journal and count once
-        the gap is filled, so a time limit only cuts the tail of what a longer run would have found.
+        With several workers a run that is cut short may hold results behind a gap. They stay in the journal and count
+        once the gap is filled, so a time limit only cuts the tail of what a longer run would have found.
         """
         ended = self.end["counted"] if self.end else None
         numbers = self.results if ended is None else range(ended) if isinstance(ended, int) else ended

@@ -1,4 +1,4 @@
-"""The files that people and scripts read: trials.csv, curves.csv, timings.csv and best.yaml, views made from the journal."""
+"""The files that people and scripts read, trials.csv and its kin: views made from the journal."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def _curves(folder: Path, record: RunRecord, numbers: Iterable[int]) -> str:
 
 
 def describe_best(record: RunRecord, winner: TrialResult) -> dict[str, Any]:
-    """What best.yaml says of the winner: no path, time or number of processes, so that it is the same wherever it was found."""
+    """What best.yaml says of the winner: no path, time or number of processes, so it is the same everywhere."""
     scores: dict[str, dict[str, float]] = {"dev": {}, "train": {}}
     for name, value in winner.metrics.items():
         part, _, metric = name.partition("_")

@@ -17,8 +17,8 @@ GOLDEN = (math.sqrt(5) - 1) / 2
 class GridStrategy(Strategy):
     """Each parameter takes at most `points` values, spread on its scale.
 
-    The mesh is walked in steps of about its golden section, coprime to its size: every point comes once, and a search that
-    ends early has looked everywhere a little, instead of at one corner.
+    The mesh is walked in steps of about its golden section, coprime to its size: every point comes once, and a search
+    that ends early has looked everywhere a little, instead of at one corner.
     """
 
     def __init__(self, space: Space, points: int) -> None:
