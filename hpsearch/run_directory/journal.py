@@ -8,6 +8,7 @@ line is refused.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import zlib
@@ -113,9 +114,8 @@ class Journal:
         try:
             written = os.write(self._descriptor, content)
             if written != len(content):
-                raise StorageError(
-                    f"{self.path}: only {written} of {len(content)} bytes could be written; is the disk full?"
-                )
+                short = f"only {written} of {len(content)} bytes could be written; is the disk full?"
+                raise OSError(errno.ENOSPC, short)  # noqa: TRY301 - the system's short way of saying so
             if sync:
                 os.fdatasync(self._descriptor)
         except OSError as error:
