@@ -208,7 +208,7 @@ def resolve(
     space = Space(space.parameters, constants, space.conditions)
     return study.model_copy(
         update={
-            "data": study.data.model_copy(update={"target": target, "task": task}),
+            "data": study.data.model_copy(update={"source": _absolute(study.data.source), "target": target, "task": task}),
             "metric": metric,
             "budget": study.budget.model_copy(update={"epochs": longest}),
             "space": spec_from_space(space),
@@ -306,6 +306,11 @@ def _beside(study: Path, source: str) -> str:
     """A data file named in a study is looked for beside the study, then in the working directory."""
     beside = study.parent / source
     return str(beside) if beside.is_file() else source
+
+
+def _absolute(source: str) -> str:
+    """The place of a data file whatever the working directory; the name of bundled data as it is."""
+    return str(Path(source).absolute()) if Path(source).suffix else source
 
 
 def _plain(value: Any) -> Any:

@@ -173,6 +173,8 @@ def search(
         "budget.timeout": timeout, "budget.trial_timeout": trial_timeout, "goal": goal, "max_failures": max_failures,
     }  # fmt: skip
     overrides |= {key: value for key, value in flags.items() if value is not None}
+    if mode is Mode.CAVIAR and not (print_config or dry_run):
+        _start_server_early()
     plan = _plan(source, overrides, parameter or [], quiet=quiet, verbose=verbose)
     if print_config:
         from hpsearch.strict_yaml import dump
@@ -226,6 +228,15 @@ def _plan(source: str, overrides: dict[str, Any], parameters: list[str], *, quie
         points=study.strategy.points,
     )
     return _Plan(_source_name(source, study.data.source), study, data, strategy)
+
+
+def _start_server_early() -> None:
+    """Let the workers' server load the engine while this process reads the data; a compilation is announced first."""
+    from hpsearch.engine.cache import is_compiled
+    from hpsearch.executors.caviar import start_server
+
+    if is_compiled():
+        start_server()
 
 
 def _source_name(source: str, data_source: str) -> str:

@@ -181,9 +181,11 @@ def _judge_columns(frame: pl.DataFrame, target: str, levels: int, wishes: _Wishe
     """Return a Column for each but the target, which has `levels` different values."""
     goal = frame[target]
     found = [_judge(values, goal, levels, wishes) for values in frame.iter_columns() if values.name != target]
-    if all(column.kind == "dropped" or column.reason == judge.LEAK for column in found):
-        return found
-    return [Column(c.name, "dropped", c.reason) if c.reason == judge.LEAK else c for c in found]
+    usable = [column.reason for column in found if column.kind != "dropped"]
+    doubtful = (judge.IDENTIFIER, judge.LEAK)
+    if all(reason in doubtful for reason in usable):  # better a doubtful input than none
+        doubtful = (judge.IDENTIFIER,) if judge.LEAK in usable else ()
+    return [Column(c.name, "dropped", c.reason) if c.reason in doubtful else c for c in found]
 
 
 def _judge(values: pl.Series, goal: pl.Series, levels: int, wishes: _Wishes) -> Column:
@@ -202,6 +204,8 @@ def _judge(values: pl.Series, goal: pl.Series, levels: int, wishes: _Wishes) -> 
     if name == wishes.group:
         return Column(name, "dropped", "the group column")
     reason = judge.why_useless(values, kind)
+    if reason == judge.IDENTIFIER and kind == "numeric":
+        return Column(name, kind, reason)
     if reason:
         return Column(name, "dropped", reason)
     return Column(name, kind, judge.LEAK if judge.leaks(values, goal, levels) else "")

@@ -159,11 +159,10 @@ class Category:
     @classmethod
     def fit(cls, values: pl.Series) -> Category:
         """Learn the 50 most frequent levels that two rows and a thousandth of all have; ties go by text."""
-        text = as_text(values)
-        tally = text.drop_nulls().value_counts()
-        tally = tally.sort(["count", text.name], descending=[True, False])
+        text = as_text(values).alias("level")
+        tally = text.drop_nulls().value_counts().sort("count", "level", descending=[True, False])
         enough = max(2, math.ceil(_LEAST_SHARE * len(text)))
-        levels = tally.filter(tally["count"] >= enough)[text.name].head(_MOST_LEVELS).to_list()
+        levels = tally.filter(tally["count"] >= enough)["level"].head(_MOST_LEVELS).to_list()
         return cls(values.name, levels, bool(levels) and tally.height > len(levels), text.null_count() > 0)
 
     @property

@@ -174,18 +174,6 @@ def _counts(sizes: np.ndarray, shares: np.ndarray) -> np.ndarray:
             counts[label, part] += 1
             spare[label] -= 1
             short[part] -= 1
-
-    floor = np.maximum(least, np.floor(ideal + 1e-9).astype(np.int64))
-    while short.max() > 0 and short.min() < 0:
-        give, take = int(np.argmin(short)), int(np.argmax(short))
-        movable = counts[:, give] > floor[:, give]
-        if not movable.any():
-            break
-        label = int(np.argmax(np.where(movable, (counts - ideal)[:, give] - (counts - ideal)[:, take], -np.inf)))
-        counts[label, give] -= 1
-        counts[label, take] += 1
-        short[give] += 1
-        short[take] -= 1
     return counts
 
 

@@ -24,9 +24,9 @@ def class_values(values: pl.Series) -> list[bool] | list[int] | list[str]:
     filled = values.drop_nulls()
     if filled.dtype == pl.Boolean:
         return filled.unique().sort().to_list()
-    if is_number(filled.dtype) and (filled.cast(pl.Float64) == filled.cast(pl.Float64).round(0)).all():
-        return filled.cast(pl.Int64).unique().sort().to_list()
-    return sorted(as_text(filled).unique().to_list())
+    words = as_text(filled).unique()
+    whole = words.cast(pl.Int64, strict=False) if is_number(filled.dtype) else words
+    return sorted((words if whole.null_count() else whole).to_list())
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,10 @@ _LEFT_OUT = {
     judge.IDENTIFIER: "only numbers or names the rows: {} (keep uses it)",
     judge.LEAK: "says the same as the target (a leak): {} (keep uses it)",
 }
+_ONLY_INPUT = {
+    judge.IDENTIFIER: "looks as if it only numbers the rows",
+    judge.LEAK: "says the same as the target (a leak?)",
+}
 
 
 def names_by_reason(found: list[Column]) -> dict[str, list[str]]:
@@ -34,8 +38,8 @@ def names_by_reason(found: list[Column]) -> dict[str, list[str]]:
 
 def on_classes(values: pl.Series) -> list[str]:
     """Name the classes with few rows; `values` (rows,) is the target without missing values."""
-    tally = values.value_counts()
-    rare = tally.filter(tally["count"] < _FEW).sort("count", values.name)
+    tally = values.alias("class").value_counts()
+    rare = tally.filter(tally["count"] < _FEW).sort("count", "class")
     if not rare.height:
         return []
     named = ", ".join(f"{show(value)} ({rows})" for value, rows in rare.head(_NAMED).iter_rows())
@@ -59,8 +63,8 @@ def on_columns(frame: pl.DataFrame, found: list[Column], *, grouped: bool) -> li
 
 def _on_column(values: pl.Series, column: Column, *, grouped: bool) -> list[str]:
     name, warnings = show(column.name), []
-    if column.reason == judge.LEAK:
-        warnings.append(f"column {name} says the same as the target (a leak?), and no other input is left")
+    if column.reason in _ONLY_INPUT:
+        warnings.append(f"column {name} {_ONLY_INPUT[column.reason]}, but there is no other input")
     infinite = int(values.is_infinite().sum()) if values.dtype.is_float() else 0
     if infinite:
         warnings.append(f"column {name}: {count(infinite, 'infinite value')} taken as missing")
@@ -71,7 +75,7 @@ def _on_column(values: pl.Series, column: Column, *, grouped: bool) -> list[str]
     if doubt:
         warnings.append(f"column {name}: {doubt}")
     if not grouped and judge.repeating_id(values):
-        warnings.append(f"column {name} marks several rows each; group: {column.name} keeps them on one side")
+        warnings.append(f"column {name} marks several rows each; group: {name} keeps them on one side")
     return warnings
 
 

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from hpsearch.data.plain import show
+from hpsearch.errors import DataError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -26,7 +29,13 @@ def is_text(dtype: pl.DataType) -> bool:
 
 
 def as_text(values: pl.Series) -> pl.Series:
-    """Write each value (rows,) as text: `true`, `3` (also for 3.0), `0.5`, an ISO date, or itself."""
+    """Write each value (rows,) as text: `true`, `3` (also for 3.0), `0.5`, an ISO date, or itself.
+
+    Raises:
+        DataError: the column holds lists or the like.
+    """
+    if values.dtype in NESTED:
+        raise DataError(f"column {show(values.name)}: numbers, text or dates are needed, it holds {values.dtype}")
     if values.dtype.is_float() or values.dtype.is_decimal():
         number = values.cast(pl.Float64)
         whole = (number == number.round(0)) & (number.abs() < _WHOLE_LIMIT)
@@ -75,7 +84,7 @@ def _search(text: pl.Series, wanted: list[str]) -> np.ndarray:
         found = text.replace_strict(list(index), list(index.values()), default=-1, return_dtype=pl.Int32)
     else:
         found = pl.Series(np.full(len(text), -1, np.int32))
-    return found.set(text.is_null(), -2).to_numpy()
+    return found.set(text.is_null(), -2).to_numpy(writable=True)
 
 
 def _as_written_numbers(words: list[str]) -> list[str]:

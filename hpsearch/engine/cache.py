@@ -50,10 +50,14 @@ def load_kernels(announce: Callable[[str], None] = lambda _: None) -> ModuleType
     return importlib.import_module(KERNELS)
 
 
+def is_compiled() -> bool:
+    """Whether the kernels can be loaded without compiling."""
+    return _is_whole(cache_folder())
+
+
 def ensure_compiled(announce: Callable[[str], None]) -> None:
     """Compile if that was not done yet; a process that does not train itself need not load the kernels."""
-    folder = cache_folder()
-    if not _is_whole(folder):
+    if not is_compiled():
         load_kernels(announce)
 
 

@@ -14,7 +14,7 @@ import time
 from collections import Counter, deque
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import connection
+from multiprocessing import connection, forkserver
 from typing import TYPE_CHECKING
 
 from hpsearch.executors.base import Executor
@@ -59,8 +59,8 @@ class CaviarExecutor(Executor):
         self._waiting: deque[Trial] = deque()
         self._deaths: Counter[int] = Counter()
         self._deaths_in_row = 0
+        start_server()
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["hpsearch.executors.preload"])
         self._workers = [self._start(number) for number in range(jobs)]
 
     def _start(self, number: int) -> _Worker:
@@ -148,6 +148,13 @@ class CaviarExecutor(Executor):
         """Kill the workers; an unfinished trial is tried again by the next run."""
         for worker in self._workers:
             _kill(worker)
+
+
+def start_server() -> None:
+    """Start the process that workers are forked from; it loads the engine meanwhile. Does nothing if it is there."""
+    multiprocessing.set_forkserver_preload(["hpsearch.executors.preload"])
+    with _undisturbed_start():
+        forkserver.ensure_running()
 
 
 def _serve(*arguments: object) -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hpsearch.data.columns import Column
 from hpsearch.data.describing import describe, usable_rows
 from hpsearch.data.reading import read_table
 from hpsearch.errors import DataError
@@ -16,6 +17,12 @@ RANDOM = np.random.default_rng(1)
 ROWS = 300
 NUMBERS = RANDOM.normal(size=ROWS)
 LABELS = RANDOM.choice(["no", "yes"], ROWS)
+START = RANDOM.bit_generator.state
+
+
+@pytest.fixture(autouse=True)
+def _same_numbers_whatever_ran_before():
+    RANDOM.bit_generator.state = START
 
 
 def table(y=LABELS, **columns):
@@ -43,15 +50,11 @@ def told(description, words):
         (list(range(4)) * 3, "regression", []),
         (list(range(4)) * 4, "classification", [0, 1, 2, 3]),
         (list(range(21)) * 100, "regression", []),
-        ([1e300, -1e300] * 10, "classification", None),
+        ([1e300, -1e300] * 10, "classification", ["-1e+300", "1e+300"]),
     ],
 )
 def test_task_is_inferred(y, task, classes):
     frame = pl.DataFrame({"x": np.arange(len(y)) ** 0.5, "y": y})
-    if classes is None:
-        description = describe(frame, task="regression")
-        assert description.classes == []
-        return
     description = describe(frame)
     assert (description.task, description.classes) == (task, classes)
     assert [type(value) for value in description.classes] == [type(value) for value in classes]
@@ -62,7 +65,7 @@ def test_the_task_asked_for_wins():
     assert describe(table(y=[True, False] * 50), task="regression").task == "regression"
     assert describe(table(y=[0.5, 1.25] * 50), task="classification").classes == ["0.5", "1.25"]
     assert describe(table(y=list(range(30)) * 5), task="classification").classes == list(range(30))
-    with pytest.raises(DataError, match="task: regression needs numbers, column 'y' holds text such as 'no'|'yes'"):
+    with pytest.raises(DataError, match=r"task: regression needs numbers, column 'y' holds text such as '(no|yes)'"):
         describe(table(), task="regression")
     with pytest.raises(DataError, match="did you mean 'regression'"):
         describe(table(), task="regresion")
@@ -134,7 +137,7 @@ def test_keep_drop_and_categorical_win():
 @pytest.mark.parametrize("key", ["target", "group", "stratify_by", "drop", "keep", "categorical"])
 def test_unknown_columns(key):
     value = "numbr" if key in ("target", "group", "stratify_by") else ["numbr"]
-    with pytest.raises(DataError, match=f"{key}: there is no column 'numbr'; did you mean 'number'?"):
+    with pytest.raises(DataError, match=rf"{key}: there is no column 'numbr'; did you mean 'number'\?"):
         describe(table(), **{key: value})
 
 
@@ -153,7 +156,23 @@ def test_contradictions():
 def test_a_leak_that_is_the_only_input_stays():
     description = describe(pl.DataFrame({"x": [0, 1] * 20, "y": [1, 0] * 20}))
     assert [c.kind for c in description.columns] == ["numeric"]
-    assert told(description, "no other input is left")
+    assert told(description, "column 'x' says the same as the target (a leak?), but there is no other input")
+
+
+def test_a_running_number_that_is_the_only_input_stays():
+    line = pl.DataFrame({"x": range(100), "y": [3.0 * x + 1.5 for x in range(100)]})
+    assert describe(line).columns == [Column("x", "numeric", "identifier")]
+    assert told(describe(line), "column 'x' looks as if it only numbers the rows, but there is no other input")
+    both = pl.DataFrame({"id": range(40), "x": [0, 1] * 20, "y": [1, 0] * 20})
+    assert [column.kind for column in describe(both).columns] == ["dropped", "numeric"]
+
+
+def test_a_column_called_count():
+    frame = pl.DataFrame(
+        {"count": ["u", "v", "v", "u"] * 5, "index": NUMBERS[:20], "class": ["a", "b"] * 9 + ["c"] * 2}
+    )
+    assert told(describe(frame), "'c' (2)")
+    assert told(describe(frame, target="count", drop=["class"]), "target 'count': 2 classes")
 
 
 def test_leaks_of_a_number():
@@ -197,7 +216,7 @@ def test_warnings():
         "left out, the same in every row: 'constant'",
         "column 'gaps': 67 % of the values are missing",
         "column 'far': 1 infinite value taken as missing",
-        "group: patient_id keeps them on one side",
+        "group: 'patient_id' keeps them on one side",
         "dates like '03/04/2020' are read day before month",
     ):
         assert told(description, words), words
@@ -221,9 +240,10 @@ def test_missing_drop():
     assert usable_rows(frame, describe(frame)).height == ROWS
     kept = usable_rows(frame, describe(frame, missing="drop"))
     assert kept["gaps"].to_list() == [1.5] * (ROWS // 3)
+    frame = table(a=[None, 1.5] * (ROWS // 2), b=[1.5, None] * (ROWS // 2))
+    description = describe(frame, missing="drop")
     with pytest.raises(DataError, match="missing: drop leaves 0 rows of 300"):
-        frame = table(a=[None, 1.5] * (ROWS // 2), b=[1.5, None] * (ROWS // 2))
-        usable_rows(frame, describe(frame, missing="drop"))
+        usable_rows(frame, description)
 
 
 COLUMN = st.one_of(
@@ -241,7 +261,8 @@ def test_any_table(a, b, y, task):
     try:
         description = describe(pl.DataFrame({"a": a, "b": b, "y": y}, strict=False), task=task)
     except DataError as error:
-        assert "\n" not in str(error)
+        message = str(error)
+        assert "\n" not in message
     else:
         assert description.used
         assert all("\n" not in sentence for sentence in description.notes + description.warnings)

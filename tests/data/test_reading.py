@@ -39,7 +39,7 @@ def test_numbers_booleans_text_and_dates_are_told_apart(tmp_path):
         tmp_path,
         "i,f,b,t,d,m\n1,1.5,true,x,2020-01-31,2020-01-31 10:00:00\n2,2,False,y,2021-12-01,2021-12-01 11:30:00\n",
     )
-    assert frame.row(0) == (1, 1.5, True, "x", date(2020, 1, 31), datetime(2020, 1, 31, 10))
+    assert frame.row(0) == (1, 1.5, True, "x", date(2020, 1, 31), datetime(2020, 1, 31, 10))  # noqa: DTZ001
     assert frame.dtypes[:4] == [pl.Int64, pl.Float64, pl.Boolean, pl.String]
 
 

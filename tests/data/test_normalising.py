@@ -1,0 +1,131 @@
+"""Scales against scikit-learn and known answers; extremes stay finite."""
+
+import json
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from hpsearch.data.normalising import NORMALIZATIONS, Normalizer
+from hpsearch.errors import DataError
+
+RANDOM = np.random.default_rng(3)
+X = (RANDOM.normal(size=(500, 6)) * [1, 10, 0.01, 1e6, 3, 1] + [0, 5, 1, -1e6, 0, 2]).astype(np.float32)
+NUMERIC = np.ones(6, bool)
+
+
+def fit(kind, rows=X, numeric=None):
+    return Normalizer.fit(kind, rows, np.ones(rows.shape[1], bool) if numeric is None else numeric)
+
+
+@pytest.mark.parametrize("kind", ["standard", "minmax", "robust"])
+def test_like_scikit_learn(kind):
+    from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
+
+    theirs = {"standard": StandardScaler, "minmax": MinMaxScaler, "robust": RobustScaler}[kind]().fit(
+        X[:300].astype(float)
+    )
+    ours = fit(kind, X[:300]).transform(X)
+    np.testing.assert_allclose(ours, theirs.transform(X.astype(float)), rtol=1e-6, atol=1e-6)
+
+
+def test_robust_clip_is_the_formula():
+    robust = fit("robust").transform(X).astype(float)
+    np.testing.assert_allclose(fit("robust_clip").transform(X), robust / np.sqrt(1 + (robust / 3) ** 2), rtol=1e-6)
+    column = np.array([[0], [1], [2], [3], [4]], np.float32)
+    assert fit("robust_clip", column).transform(column)[:, 0].tolist() == pytest.approx(
+        [-0.9486833, -0.4931970, 0, 0.4931970, 0.9486833], abs=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("column", "shift", "scale"),
+    [
+        ([0, 0, 0, 0, 0, 0, 0, 0, 0, 10], 0, 5),
+        ([4, 4, 4], 4, 1),
+        ([1, 2, 3, 4, 5], 3, 2),
+    ],
+)
+def test_robust_spread_when_quartiles_tie(column, shift, scale):
+    rows = np.array(column, np.float32)[:, None]
+    for kind in ("robust", "robust_clip"):
+        normalizer = fit(kind, rows)
+        assert (normalizer.shift[0], normalizer.scale[0]) == (shift, scale)
+
+
+@pytest.mark.parametrize("kind", NORMALIZATIONS)
+def test_only_numbers_are_touched(kind):
+    rows = np.concatenate([X[:, :2], RANDOM.integers(0, 2, (500, 2)).astype(np.float32)], axis=1)
+    numeric = np.array([True, False, False, True])
+    out = fit(kind, rows, numeric).transform(rows)
+    np.testing.assert_array_equal(out[:, 1:3], rows[:, 1:3])
+    assert (kind == "none") == bool((out[:, 0] == rows[:, 0]).all())
+
+
+@pytest.mark.parametrize("kind", NORMALIZATIONS)
+def test_in_place_and_in_blocks_give_the_same_bits(kind):
+    rows = np.tile(X, (200, 1))
+    numeric = np.array([True, True, False, True, True, True])
+    normalizer = fit(kind, X, numeric)
+    out = normalizer.transform(rows)
+    assert (out.dtype, out.flags.c_contiguous) == (np.float32, True)
+    np.testing.assert_array_equal(out[:500], normalizer.transform(X))
+    again = rows.copy()
+    assert normalizer.transform(again, out=again) is again
+    np.testing.assert_array_equal(again, out)
+
+
+@pytest.mark.parametrize("kind", NORMALIZATIONS)
+def test_later_rows_teach_nothing(kind):
+    changed = X.copy()
+    changed[300:] = 1e9
+    assert fit(kind, changed[:300]).to_dict() == fit(kind, X[:300]).to_dict()
+
+
+FLOATS = st.floats(-float(np.float32(1e30)), float(np.float32(1e30)), width=32)
+
+
+@settings(deadline=None)
+@given(
+    rows=arrays.arrays(np.float32, st.tuples(st.integers(1, 8), st.integers(1, 4)), elements=FLOATS),
+    kind=st.sampled_from(NORMALIZATIONS),
+)
+def test_always_finite_and_kept_to_the_bit(rows, kind):
+    normalizer = fit(kind, rows)
+    far = np.full((1, rows.shape[1]), 1e30, np.float32)
+    for values in (rows, far, -far):
+        out = normalizer.transform(values)
+        assert np.isfinite(out).all()
+        if kind == "robust_clip":
+            assert np.abs(out).max() <= 3
+    data = normalizer.to_dict()
+    for there_and_back in (yaml.safe_load(yaml.safe_dump(data)), json.loads(json.dumps(data))):
+        again = Normalizer.from_dict(there_and_back)
+        assert again.to_dict() == data
+        assert again.transform(rows).tobytes() == normalizer.transform(rows).tobytes()
+
+
+def test_nonsense_is_refused():
+    with pytest.raises(DataError, match="normalize: 'standrad' is not known; did you mean 'standard'"):
+        fit("standrad")
+    with pytest.raises(DataError, match="6 features are needed, the rows have 5"):
+        fit("standard").transform(X[:, :5])
+    whole = fit("standard").to_dict()
+    for key, wrong in (
+        ("kind", "x"),
+        ("kind", None),
+        ("shift", []),
+        ("shift", ["x"] * 6),
+        ("scale", [0.0] * 6),
+        ("scale", [float("nan")] * 6),
+        ("numeric", [1] * 6),
+        ("numeric", None),
+    ):
+        with pytest.raises(DataError):
+            Normalizer.from_dict({**whole, key: wrong})
+    for wrong in (None, [], {}, "x", {"kind": "none", "numeric": [], "shift": [], "scale": []}):
+        with pytest.raises(DataError):
+            Normalizer.from_dict(wrong)

@@ -1,0 +1,125 @@
+"""Small tables and networks for the tests of the engine, and the way from its flat vector to the reference's matrices."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import reference
+
+from hpsearch.engine.network import Network, Training
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+COMPILED = os.environ.get("NUMBA_DISABLE_JIT") != "1"
+KEYS = (11, 22)  # of the first weights and of the shuffles
+METRIC = {"classification": "log_loss", "regression": "rmse"}
+
+
+@dataclass
+class Part:
+    """Rows for the engine."""
+
+    inputs: np.ndarray
+    labels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
+    targets: np.ndarray = field(default_factory=lambda: np.zeros((0, 1), np.float32))
+
+    @property
+    def y(self):
+        """What the reference calls y."""
+        return self.labels if len(self.labels) else self.targets.astype(np.float64)
+
+
+def make_part(task, rows, *, features=5, classes=3, seed=0, scale=1.0):
+    """Rows ~ N(0, scale^2); the label or target depends on them, with noise. Every class occurs from 3 rows on."""
+    random = np.random.default_rng(seed)
+    inputs = random.normal(0, scale, (rows, features)).astype(np.float32)
+    truth = np.random.default_rng(99).normal(size=(features, classes))  # the same law for train and dev
+    z = inputs / scale @ truth + random.normal(0, 0.7, (rows, classes))
+    if task == "regression":
+        return Part(inputs, targets=np.tanh(z[:, :1]).astype(np.float32))
+    labels = z.argmax(axis=1).astype(np.int32)
+    labels[: min(rows, classes)] = np.arange(min(rows, classes))
+    return Part(inputs, labels=labels)
+
+
+def make_network(task, *, features=5, classes=3, metric=None, keys=KEYS, **hyperparameters):
+    """A network of two small hidden layers where nothing else is said; it trains all its epochs."""
+    return Network(
+        {"hidden": [6, 4], "batch_size": 8, "epochs": 2, "patience": 0} | hyperparameters,
+        n_inputs=features,
+        n_outputs=classes if task == "classification" else 1,
+        task=task,
+        metric=metric or METRIC[task],
+        keys=keys,
+    )
+
+
+def train_to_end(network, train, dev):
+    training = Training(network, train, dev)
+    training.advance_by(10**9)
+    return training
+
+
+def matrices(weights, sizes):
+    """The flat vector as (list of W, list of b), float64 copies."""
+    Ws, bs, start = [], [], 0
+    for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+        Ws.append(np.array(weights[start : start + n_in * n_out], np.float64).reshape(n_in, n_out))
+        start += n_in * n_out
+        bs.append(np.array(weights[start : start + n_out], np.float64))
+        start += n_out
+    assert start == len(weights)
+    return Ws, bs
+
+
+def flat(Ws, bs):
+    """The way back: W row by row, then b, layer after layer."""
+    return np.concatenate([part.ravel() for pair in zip(Ws, bs, strict=True) for part in pair])
+
+
+def reference_of(training):
+    """The reference network with the weights that `training` has now, and the optimiser that it uses."""
+    network = training.network
+    full = network.hyperparameters
+    optimiser = {
+        "sgd": lambda: reference.Sgd(full["learning_rate"]),
+        "momentum": lambda: reference.Momentum(full["learning_rate"], full["momentum"]),
+        "adam": lambda: reference.Adam(full["learning_rate"], full["beta1"], full["beta2"], full["epsilon"]),
+    }[full["optimizer"]]()
+    task = "classification" if network.settings["task"][0] == 0 else "regression"
+    return reference.Net(*matrices(training.weights, network.sizes), full["activation"], task), optimiser
+
+
+def run_script(name, *arguments, **environment):
+    """Run a script of this folder in a fresh Python; returns what it printed as JSON.
+
+    It does not inherit the parent's cache folder, so that XDG_CACHE_HOME decides; None takes a variable away.
+    """
+    return finish_script(start_script(name, *arguments, **environment))
+
+
+def start_script(name, *arguments, **environment):
+    """The same without waiting."""
+    env = {name: value for name, value in os.environ.items() if name not in {"HPSEARCH_ENGINE_CACHE", "NUMBA_CACHE_DIR"}}
+    env |= {"PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE.parent)]), "PYTHONWARNINGS": "error"}
+    env |= environment
+    return subprocess.Popen(
+        [sys.executable, str(HERE / name), *arguments],
+        env={name: value for name, value in env.items() if value is not None},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish_script(process):
+    try:
+        out, err = process.communicate(timeout=180)
+    finally:
+        process.kill()
+    assert process.returncode == 0, err
+    return json.loads(out)
