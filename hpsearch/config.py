@@ -84,7 +84,7 @@ class DataConfig(Section):
     split: SplitConfig = SplitConfig()
     group: Name | None = None
     stratify_by: Name | None = None
-    missing: Literal["auto", "error"] = "auto"
+    missing: Literal["auto", "drop", "error"] = "auto"
     categorical: Literal["auto"] | Names = "auto"
     drop: Names = ()
     keep: Names = ()
@@ -208,7 +208,9 @@ def resolve(
     space = Space(space.parameters, constants, space.conditions)
     return study.model_copy(
         update={
-            "data": study.data.model_copy(update={"source": _absolute(study.data.source), "target": target, "task": task}),
+            "data": study.data.model_copy(
+                update={"source": _absolute(study.data.source), "target": target, "task": task}
+            ),
             "metric": metric,
             "budget": study.budget.model_copy(update={"epochs": longest}),
             "space": spec_from_space(space),
@@ -265,7 +267,7 @@ def default_space(train_rows: int) -> dict[str, Any]:
         "layers": {"low": 1, "high": 4},
         "units": {"low": 32, "high": 2 * constants["units"], "scale": "pow2"},
         "activation": ["silu", "relu", "selu", "tanh"],
-        "learning_rate": {"low": 1e-4, "high": 1e-2, "log": True},
+        "learning_rate": {"low": 2e-4, "high": 2e-2, "log": True},
         "batch_size": {"low": max(8, batch // 4), "high": 2 * batch, "scale": "pow2"},
         "l2": {"low": 1e-5, "high": 1.0, "log": True},
         "normalize": ["robust_clip", "standard"],

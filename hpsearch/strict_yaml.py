@@ -105,4 +105,8 @@ def read_plain(path: Path) -> Any:
 
 def dump(value: Any) -> str:
     """Plain data as YAML text, keys in their order; numbers are written so that they are read back bit for bit."""
-    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=120, default_flow_style=None)
+    text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=120, default_flow_style=None)
+    if any(separator in text for separator in "\x85\u2028\u2029"):
+        # Unescaped, PyYAML reads these line ends of Unicode as spaces.
+        return yaml.safe_dump(value, sort_keys=False, width=120, default_flow_style=None)
+    return text

@@ -11,8 +11,8 @@ want=$(cat pyproject.toml requirements.lock scripts/setup.sh; pwd; "$python" -V)
 if [ "$(cat .venv/installed 2>/dev/null)" != "$want" ]; then
     echo "Setting up .venv (once, about a minute) ..." >&2
     "$python" -m venv --clear .venv
-    .venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-    .venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+    .venv/bin/pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock
+    .venv/bin/pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
     printf '%s' "$want" > .venv/installed
 fi
 export PATH="$PWD/.venv/bin:$PATH"

@@ -102,7 +102,8 @@ def test_the_default_trial_lies_in_the_default_space_and_grows_with_the_data():
 def test_conditions_survive_an_override():
     over = {"momentum": {"low": "0.6", "high": "0.7"}}
     study = load_study(
-        None, {"space": {"optimizer": ["momentum", "adam"], "momentum": {"value": "0.5", "when": {"optimizer": "momentum"}}}}
+        None,
+        {"space": {"optimizer": ["momentum", "adam"], "momentum": {"value": "0.5", "when": {"optimizer": "momentum"}}}},
     )
     assert resolved(study, over).search_space().conditions == {"momentum": {"optimizer": ("momentum",)}}
 
@@ -126,7 +127,10 @@ def test_wanted_normalizations():
         ({"budget.trials": "0"}, "budget.trials: '0': it must be greater than or equal to 1"),
         ({"seed": "-1"}, "seed: '-1': it must be greater than or equal to 0"),
         ({"seed": "x"}, "seed: 'x': it must be a valid integer, unable to parse string as an integer"),
-        ({"data.split.test": "0.5"}, "data.split: train 0.6, dev 0.2, test 0.5: they must add up to 1, and only test may be 0"),
+        (
+            {"data.split.test": "0.5"},
+            "data.split: train 0.6, dev 0.2, test 0.5: they must add up to 1, and only test may be 0",
+        ),
         ({"goal": "nan"}, "goal: 'nan': it must be a finite number"),
         ({"space": ["lr"]}, "space: ['lr']: it must be a valid dictionary"),
         ({"space.lrr": "1"}, "'lrr' is not a hyperparameter; did you mean 'lr'?"),

@@ -73,8 +73,16 @@ def code_of(path):
         (r"\bsys\.exit\(|\bexit\(", "cli/app.py", "only the command line ends the process"),
         (r"\b(import|from) numba\b", "engine/kernels.py", "one file is compiled"),
         (r"\bassert ", "", "an assertion is no validation: python -O removes it"),
-        (r"import pickle|pickle\.(load|dump)|allow_pickle=True|\beval\(|\bexec\(|shell=True|yaml\.(full_|unsafe_)load", "", "nobody else's code runs"),
-        (r"np\.random\.(seed|rand|randn|default_rng\(\))|\brandom\.(random|seed|shuffle)\(", "", "randomness has a seed"),
+        (
+            r"import pickle|pickle\.(load|dump)|allow_pickle=True|\beval\(|\bexec\(|shell=True|yaml\.(full_|unsafe_)load",
+            "",
+            "nobody else's code runs",
+        ),
+        (
+            r"np\.random\.(seed|rand|randn|default_rng\(\))|\brandom\.(random|seed|shuffle)\(",
+            "",
+            "randomness has a seed",
+        ),
     ],
 )
 def test_forbidden_words(pattern, allowed, why):
@@ -99,7 +107,9 @@ def finished_run(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["random", "--help"], ["show", "RUN"], ["best", "RUN", "-f", "json"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["random", "--help"], ["show", "RUN"], ["best", "RUN", "-f", "json"]]
+)
 def test_light_commands_load_nothing_heavy(arguments, finished_run):
     # -X importtime would slow the command down; the list of loaded modules says as much
     code = (

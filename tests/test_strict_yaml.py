@@ -1,7 +1,7 @@
 """Scalars stay text, and what could surprise is refused."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hpsearch import strict_yaml
@@ -55,6 +55,7 @@ def test_any_text_is_read_or_refused(text):
 
 
 @given(PLAIN)
+@example(["a\x85b", "c\u2028 d"])
 def test_plain_data_survive_the_way_out_and_back(tmp_path_factory, value):
     path = tmp_path_factory.mktemp("yaml") / "x.yaml"
     path.write_text(strict_yaml.dump(value), encoding="utf-8")

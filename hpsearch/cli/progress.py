@@ -109,7 +109,8 @@ class Progress:
             for line in lines:
                 self._line(line)
         else:
-            self._bar.set_description_str(lines[-1] + "  ")
+            epoch, dev = self._epoch, rows[-1][1]
+            self._bar.set_description_str(f"trial {trial.number} epoch {epoch}/{epochs} dev loss {dev:.4g} ")
 
     def _line(self, text: str) -> None:
         if self._bar is not None:

@@ -187,7 +187,7 @@ def search(
         return
     folder = out or Path("runs") / f"{plan.name}-{plan.study.strategy.name}"
     run = _Run(plan, folder, numbers, mode=mode, jobs=jobs, overwrite=overwrite, quiet=quiet)
-    run.run(ProgressStyle.NONE if quiet else progress, began)
+    run.run(ProgressStyle.NONE if quiet and progress is ProgressStyle.AUTO else progress, began)
     run.print_result(form, require_goal=require_goal)
 
 

@@ -6,6 +6,7 @@ import codecs
 import csv
 import gzip
 import io
+import itertools
 import re
 import zlib
 from typing import TYPE_CHECKING, BinaryIO, TextIO
@@ -17,6 +18,7 @@ from hpsearch.data.plain import count, show, show_some
 from hpsearch.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 MISSING_WORDS = ("", "NA", "N/A", "nan", "NaN", "-nan", "null", "NULL", "None", "?")
@@ -111,7 +113,7 @@ def _header(path: Path, text: TextIO) -> tuple[list[str], str]:
     if unquoted.count(separator) == 0:
         raise DataError(f"{path}: only one column found; columns are separated by comma, semicolon, tab or |")
     try:
-        cells = next(csv.reader(_chain(first, lines), delimiter=separator))
+        cells = next(csv.reader(itertools.chain([first], lines), delimiter=separator))
     except csv.Error as error:
         raise DataError(f"{path}: the header line cannot be read ({error})") from None
     names = [cell.strip() or f"unnamed_{number}" for number, cell in enumerate(cells, start=1)]
@@ -125,11 +127,6 @@ def _header(path: Path, text: TextIO) -> tuple[list[str], str]:
             f"{path}: column names must differ, more than one is {show_some(twice)}; is there a header line?"
         )
     return names, separator
-
-
-def _chain(first: str, rest):  # noqa: ANN001, ANN202  an iterator of lines
-    yield first
-    yield from rest
 
 
 def _parse(path: Path, content: bytes | None, separator: str) -> pl.DataFrame:
@@ -159,8 +156,8 @@ def _parse(path: Path, content: bytes | None, separator: str) -> pl.DataFrame:
         raise DataError(f"{path}: cannot be read as a table: {show(str(error), 120)}") from None
 
 
-def _records(path: Path, content: bytes | None, separator: str):  # noqa: ANN202  an iterator of (line number, cells)
-    """Go through the file with Python's own slow reader, which counts lines; blank lines are empty lists."""
+def _records(path: Path, content: bytes | None, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield line number and cells by Python's own reader, which is slow but counts lines; blank lines have no cells."""
     with _text(path, content) as text:
         lines = csv.reader(text, delimiter=separator)
         start = 1

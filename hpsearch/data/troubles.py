@@ -18,8 +18,8 @@ _NAMED = 5
 _MUCH_MISSING = 0.5
 _LEFT_OUT = {
     judge.CONSTANT: "the same in every row: {}",
-    judge.IDENTIFIER: "only numbers or names the rows: {} (keep uses it)",
-    judge.LEAK: "says the same as the target (a leak): {} (keep uses it)",
+    judge.IDENTIFIER: "only numbers or names the rows: {} (data.keep uses it)",
+    judge.LEAK: "says the same as the target (a leak): {} (data.keep uses it)",
 }
 _ONLY_INPUT = {
     judge.IDENTIFIER: "looks as if it only numbers the rows",
