@@ -193,9 +193,10 @@ def resolve(
         raise ConfigError(f"metric: {metric!r} does not fit {task}; allowed: {', '.join(allowed)}")
     space = _said_space(study, space_overrides, train_rows)
     constants = dict(space.constants)
-    longest = study.budget.epochs or constants.get("epochs") or HYPERPARAMETERS["epochs"].default
+    budget = None if "epochs" in (space_overrides or {}) else study.budget.epochs  # -p is the last word
+    longest = budget or constants.get("epochs") or HYPERPARAMETERS["epochs"].default
     if "epochs" in space.parameters:
-        if study.budget.epochs is not None:
+        if budget is not None:
             raise ConfigError(
                 "epochs: the space searches it, so budget.epochs and --epochs have no meaning; leave one out"
             )
@@ -206,11 +207,10 @@ def resolve(
         if name not in constants and name not in space.parameters and not _is_said(name, space):
             constants[name] = value
     space = Space(space.parameters, constants, space.conditions)
+    data = {"source": _absolute(study.data.source), "target": target, "task": task}
     return study.model_copy(
         update={
-            "data": study.data.model_copy(
-                update={"source": _absolute(study.data.source), "target": target, "task": task}
-            ),
+            "data": study.data.model_copy(update=data),
             "metric": metric,
             "budget": study.budget.model_copy(update={"epochs": longest}),
             "space": spec_from_space(space),

@@ -144,7 +144,8 @@ def test_mistakes_are_one_line_with_key_value_and_what_is_allowed(overrides, mes
 
 def test_epochs_are_said_once():
     with pytest.raises(ConfigError, match="leave one out"):
-        resolved(load_study(None, {"budget.epochs": "5"}), {"epochs": {"low": "5", "high": "9"}})
+        resolved(load_study(None, {"budget.epochs": "5", "space": {"epochs": {"low": "5", "high": "9"}}}))
+    assert resolved(load_study(None, {"budget.epochs": "5"}), {"epochs": "7"}).budget.epochs == 7
     searched = resolved(load_study(None, {}), {"epochs": {"low": "5", "high": "9"}})
     assert searched.budget.epochs is None
     assert resolved(load_study(None, {}), {"epochs": "7"}).budget.epochs == 7

@@ -329,8 +329,8 @@ def _print_dry_run(plan: _Plan, numbers: Sequence[int], form: Format, jobs: int)
     print_rows(rows, columns, form, value="seconds", table=["trial", *cost_columns, *searched])
     seconds = sum(cost.seconds for cost in costs)
     gflop = sum(cost.gflop for cost in costs)
-    say(f"{len(trials)} trials, {gflop:,.0f} GFLOP; early stopping makes it less than")
-    say(f"  {_duration(seconds)} of one processor, {_duration(seconds / jobs)} with {jobs}")
+    say(f"{len(trials)} trials, {gflop:,.0f} GFLOP if every epoch is trained; early stopping makes it less")
+    say(f"about {_duration(seconds)} of one processor, {_duration(seconds / jobs)} with {jobs}")
 
 
 def _duration(seconds: float) -> str:
@@ -462,7 +462,7 @@ class _Run:
             say(f"{why} after {len(counted)} of {len(self._numbers)} trials")
         print_best(self._folder, record, form)
         if not self._quiet:
-            say(f"next: hpsearch show {self._folder} | hpsearch evaluate {self._folder}")
+            say(f"next: hpsearch show {self._folder}, hpsearch evaluate {self._folder}")
         allowed = study.max_failures
         if allowed is not None and failed > (allowed * len(counted) if allowed < 1 else allowed):
             raise NoValidTrialError(f"{failed} of {len(counted)} trials failed; --max-failures allows {allowed:g}")

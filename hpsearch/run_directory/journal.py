@@ -61,12 +61,12 @@ def _scan(path: Path) -> tuple[Iterator[tuple[int, dict[str, Any]]], int]:
     damaged_line = None
     for number, line in enumerate(content.split(b"\n")[:-1], start=1):
         event = decode(line)
-        if event is None or event.get("seq") != len(events):
+        if event is None:
             damaged_line = damaged_line or number
-        elif damaged_line is not None:
-            raise JournalError(
-                f"{path} line {damaged_line}: damaged, with whole lines behind it; restore the file from a copy"
-            )
+        elif damaged_line:
+            raise JournalError(f"{path} line {damaged_line}: damaged, with whole lines behind it; restore it from a copy")
+        elif event.get("seq") != len(events):
+            raise JournalError(f"{path} line {number}: event {event.get('seq')!r} where {len(events)} should stand")
         else:
             events.append((offset, event))
             end = offset + len(line) + 1

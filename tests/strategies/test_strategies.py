@@ -62,8 +62,8 @@ class TestEveryStrategy:
 
     def test_the_same_proposals_in_another_process(self, name):
         code = (
-            "import json, sys; sys.path.insert(0, 'tests/strategies'); import test_strategies as t; s = t.make(sys.argv[1]);"
-            "print(json.dumps([s.ask(i) for i in t.numbers(s, 50)]))"
+            "import json, sys; sys.path.insert(0, 'tests/strategies'); import test_strategies as t;"
+            "s = t.make(sys.argv[1]); print(json.dumps([s.ask(i) for i in t.numbers(s, 50)]))"
         )
         strategy = make(name)
         out = subprocess.run([sys.executable, "-c", code, name], capture_output=True, text=True, check=True).stdout

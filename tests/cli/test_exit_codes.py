@@ -1,0 +1,199 @@
+"""Each exit code of the README, and that every error is one line that says what to do."""
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from hpsearch.cli import search as search_module
+
+
+def one_line(err):
+    """The error's line; notes and warnings may stand before it."""
+    errors = [line for line in err.splitlines() if line.startswith("hpsearch: ")]
+    assert len(errors) == 1, err
+    assert "Traceback" not in err
+    return errors[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["rondom"], "Did you mean 'random'"),
+        (["random", "--trails", "3"], "--trials"),
+        (["random", "-n", "0"], "-n"),
+        (["random", "-n", "many"], "-n"),
+        (["random", "--mode", "koala"], "caviar"),
+        (["random", "-j", "0"], "--jobs 0"),
+        (["random", "nothing.csv"], "nothing.csv"),
+        (["random", "digit"], "did you mean 'digits'"),
+        (["random", "missing.yaml"], "missing.yaml: No such file"),
+        (["random", "digits", "-y", "digti"], "did you mean 'digit'"),
+        (["random", "-p", "lrr=1"], "did you mean 'lr'"),
+        (["random", "-p", "lr=1:0"], "low 1.0 is greater than high 0.0"),
+        (["random", "--set", "data.splt.test=0"], "did you mean 'split'"),
+        (["random", "--set", "novalue"], "KEY=VALUE"),
+        (["random", "--metric", "rmse"], "'rmse' does not fit classification"),
+        (["random", "--timeout", "soon"], "45s, 30m or 1.5h"),
+        (["random", "--only", "x"], "10-19"),
+        (["grid", "-p", "lr=1e-3,1e-2", "--only", "1-2"], "trials 0 to 1"),
+        (["grid", "-p", "lr=1e-5:1:log", "-p", "l2=0:1", *("-p", "units=1:999", "-p", "bs=1:999"), "--set", "strategy.points=99"],
+         "say how many"),
+        (["show", "nowhere"], "not a run directory"),
+        (["best", "."], "not a run directory"),
+        (["predict", ".", "x.csv"], "no model"),
+    ],
+)  # fmt: skip
+def test_2_usage_study_and_data(hpsearch, arguments, words):
+    code, out, err = hpsearch(*arguments)
+    assert (code, out) == (2, "")
+    assert words in one_line(err)
+    assert not Path("runs").exists()
+
+
+def test_0_help_and_version(hpsearch):
+    assert hpsearch("--help")[0] == 0
+    assert hpsearch("random", "--help")[0] == 0
+    code, out, _ = hpsearch("--version")
+    assert code == 0
+    assert out.count(".") == 2
+
+
+def test_0_a_timeout_with_results(hpsearch):
+    code, out, err = hpsearch("random", "wine", "-n", 100_000, "--epochs", 2, "--timeout", "3s", "-o", "r")
+    assert code == 0, err
+    assert "the time is over" in err
+    assert out.startswith("Best of")
+
+
+def test_1_a_defect(hpsearch, monkeypatch):
+    monkeypatch.setattr(search_module, "_numbers", lambda *_: 1 / 0)
+    code, _, err = hpsearch("random", "wine")
+    assert code == 1
+    assert "internal error: ZeroDivisionError" in one_line(err)
+
+
+def test_3_no_trial_has_a_score(hpsearch):
+    # each step multiplies the weights by about -1e6
+    diverging = [
+        "-p",
+        "optimizer=sgd",
+        "-p",
+        "lr=1000",
+        "-p",
+        "l2=1000",
+        "-p",
+        "activation=identity",
+        "-p",
+        "normalize=none",
+    ]
+    code, out, err = hpsearch("random", "wine", *diverging, "-o", "r")
+    assert (code, out) == (3, "")
+    assert "diverged" in one_line(err)
+    assert "FAIL" in Path("r/trials.csv").read_text(encoding="utf-8")
+    assert hpsearch("best", "r")[0] == 3
+
+
+def test_3_more_failures_than_allowed(hpsearch):
+    mixed = [
+        "-p",
+        "optimizer=sgd",
+        "-p",
+        "activation=identity",
+        "-p",
+        "normalize=none",
+        "-p",
+        "lr=1e-7,1000",
+        "--epochs",
+        2,
+    ]
+    code, out, err = hpsearch("grid", "wine", *mixed, "-o", "r", "--max-failures", "0.2")
+    assert code == 3
+    assert out.startswith("Best of 2 trials")
+    assert "1 of 2 trials failed; --max-failures allows 0.2" in one_line(err)
+    assert hpsearch("grid", "wine", *mixed, "-o", "r", "--max-failures", "1")[0] == 0
+
+
+def test_4_the_goal_is_required_and_missed(hpsearch, run_folder):
+    again = ["random", "wine", "-n", "5", "--epochs", "5", "-o", run_folder, "-q"]
+    code, out, err = hpsearch(*again, "--goal", "1e-9", "--require-goal")
+    assert code == 4
+    assert out
+    assert "1e-09 was not reached" in one_line(err)
+    assert hpsearch(*again, "--goal", "9", "--require-goal")[0] == 0
+    assert hpsearch(*again)[0] == 0  # the run directory is as it was
+
+
+def test_5_in_use(shell, hpsearch, tmp_path):
+    holder = shell("random", "wine", "-n", 100_000, "-o", tmp_path / "r", "-q")
+    try:
+        while not (tmp_path / "r" / "journal.jsonl").exists():
+            assert holder.poll() is None, holder.stderr.read()
+        code, _, err = hpsearch("random", "wine", "-n", 100_000, "-o", "r")
+        assert code == 5
+        assert f"in use by process {holder.pid}" in one_line(err)
+    finally:
+        holder.kill()
+        holder.communicate()
+    assert hpsearch("random", "wine", "-n", 1, "-o", "r", "-q")[0] == 0  # the lock died with its holder
+
+
+def test_5_a_damaged_journal(hpsearch):
+    hpsearch("random", "wine", "-n", 3, "--epochs", 2, "-o", "r", "-q")
+    journal = Path("r/journal.jsonl")
+    lines = journal.read_bytes().split(b"\n")
+    lines[2] = lines[2].replace(b"trial", b"trail")
+    journal.write_bytes(b"\n".join(lines))
+    before = journal.read_bytes()
+    for command in (["best", "r"], ["random", "wine", "-n", 3, "--epochs", 2, "-o", "r"]):
+        code, _, err = hpsearch(*command)
+        assert code == 5
+        assert "journal.jsonl line 3: damaged" in one_line(err)
+    assert journal.read_bytes() == before
+
+
+def test_6_the_disk_refuses(hpsearch):
+    code, _, err = hpsearch("random", "wine", "-n", 2, "-o", "/proc/nowhere/r")
+    assert code == 6
+    assert "/proc/nowhere" in one_line(err)
+
+
+@pytest.mark.parametrize("mode", ["caviar", "panda"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_process_by_itself_with_results_kept(shell, hpsearch, tmp_path, number, mode):
+    command = ["random", "wine", "-n", 100_000, "-o", "r", "-q", "--mode", mode]
+    search = shell(*command)
+    journal = tmp_path / "r" / "journal.jsonl"
+    while search.poll() is None and not (journal.is_file() and b'"event":"trial"' in journal.read_bytes()):
+        time.sleep(0.01)
+    search.send_signal(number)
+    out, err = search.communicate(timeout=20)
+    assert search.returncode == -number  # a shell shows 128 + number
+    assert out == ""
+    assert "To go on: hpsearch random wine" in err
+    assert "Traceback" not in err
+    results = Path("r/trials.csv").read_text(encoding="utf-8").count("COMPLETE")
+    assert results >= 1
+    code, out, err = hpsearch(*command[:3], results + 1, *command[4:])
+    assert code == 0, err
+    assert out.startswith(f"Best of {results + 1} trials")
+
+
+def test_another_study_in_the_directory_is_refused_with_the_difference(hpsearch):
+    assert hpsearch("random", "wine", "-n", 2, "--epochs", 2, "-o", "r", "-q")[0] == 0
+    before = {path: path.read_bytes() for path in Path("r").rglob("*") if path.is_file() and path.name != ".lock"}
+    code, _, err = hpsearch("random", "wine", "-n", 2, "--epochs", 3, "--seed", 1, "-o", "r")
+    assert code == 2
+    assert "seed is 0 there and 1 here" in one_line(err)
+    assert {path: path.read_bytes() for path in before} == before
+    assert hpsearch("random", "wine", "-n", 2, "--epochs", 3, "--seed", 1, "-o", "r", "-q", "--overwrite")[0] == 0
+
+
+def test_flags_win_over_the_environment_and_that_over_the_study(hpsearch, monkeypatch):
+    Path("s.yaml").write_text("data: {source: wine}\nseed: 1\nbudget: {trials: 9}\n", encoding="utf-8")
+    monkeypatch.setenv("HPSEARCH_SEED", "2")
+    monkeypatch.setenv("HPSEARCH_TRIALS", "7")
+    out = hpsearch("random", "s.yaml", "--print-config", "-n", 5)[1]
+    assert "seed: 2\n" in out
+    assert "trials: 5," in out

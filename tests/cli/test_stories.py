@@ -1,0 +1,203 @@
+"""What a newcomer does: a table, a study, results in every format, the model in use."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+import yaml
+
+SMALL = ("-n", 4, "--epochs", 4)
+
+
+def test_a_table_of_ones_own_needs_no_configuration(hpsearch, churn_csv):
+    code, out, err = hpsearch("random", churn_csv, "-y", "churned", *SMALL)
+    assert code == 0, err
+    assert out.startswith("Best of 4 trials")
+    for words in (
+        "target 'churned'",
+        "2 classes",
+        "rows: ",
+        "warning: left out, the same in every row: 'shop'",
+        "warning: left out, only numbers or names the rows: 'customer_id'",
+        "warning: left out, says the same as the target (a leak): 'left_us'",
+        "20 rows repeat an earlier row exactly",
+    ):
+        assert words in err
+    assert {path.name for path in Path("runs/my-random").iterdir()} == {
+        ".lock", "study.yaml", "journal.jsonl", "trials.csv", "curves.csv", "timings.csv", "best.yaml", "model",
+    }  # fmt: skip
+
+    code, out, err = hpsearch("predict", "runs/my-random", churn_csv, "-o", "p.csv")
+    assert (code, out) == (0, "")
+    predictions = pl.read_csv("p.csv")
+    assert predictions.columns == ["prediction", "p_no", "p_yes"]
+    assert predictions.height == 420
+    assert set(predictions["prediction"]) <= {"yes", "no"}
+    assert (predictions["p_no"] + predictions["p_yes"] - 1).abs().max() < 1e-6
+
+    code, out, err = hpsearch("evaluate", "runs/my-random", "-f", "json")
+    assert code == 0, err
+    first = json.loads(out)
+    assert first["opened"] == 1
+    assert 0.5 < first["scores"]["accuracy"] <= 1
+    assert json.loads(hpsearch("evaluate", "runs/my-random", "-f", "json")[1])["opened"] == 2
+
+
+def test_a_regression(hpsearch):
+    rows = "\n".join(f"{i / 10},{(i * 7) % 13},{3 * i / 10 + 100}" for i in range(200))
+    Path("line.csv").write_text(f"a,b,price\n{rows}\n", encoding="utf-8")
+    code, out, err = hpsearch("random", "line.csv", "-n", 5, "--epochs", 40, "-f", "json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["metric"] == "rmse"
+    assert found["score"] < 5  # the target's standard deviation is 17
+    assert found["scores"]["dev"]["r2"] > 0.9
+
+
+@pytest.fixture
+def study(tmp_path):
+    path = tmp_path / "s.yaml"
+    path.write_text(
+        "data: {source: wine}\nseed: 3\nbudget: {trials: 6, epochs: 3}\n"
+        "space: {lr: {low: 1e-4, high: 1e-1, log: true}, units: [8, 16], l2: 1e-4}\n",
+        encoding="utf-8",
+    )
+    return path
+
+
+def test_a_study_and_what_goes_over_it(hpsearch, study):
+    code, out, err = hpsearch("random", study, "--set", "seed=5", "-p", "units=32", "--print-config")
+    assert code == 0, err
+    resolved = yaml.safe_load(out)
+    assert resolved["seed"] == 5
+    assert resolved["space"]["units"] == 32
+    assert resolved["space"]["learning_rate"] == {"low": 1e-4, "high": 0.1, "log": True}
+    assert resolved["data"]["target"] == "cultivar"
+    assert not Path("runs").exists()
+
+
+def test_the_printed_study_runs_as_the_study_it_came_from(hpsearch, study):
+    Path("again.yaml").write_text(hpsearch("random", study, "--print-config")[1], encoding="utf-8")
+    assert hpsearch("random", study, "-o", "a", "-q")[0] == 0
+    assert hpsearch("random", "again.yaml", "-o", "b", "-q")[0] == 0
+    for name in ("trials.csv", "curves.csv", "best.yaml"):
+        assert Path("a", name).read_bytes() == Path("b", name).read_bytes()
+    # and so does the run directory's own study
+    assert hpsearch("random", "a/study.yaml", "-o", "c", "-q")[0] == 0
+    assert Path("a/trials.csv").read_bytes() == Path("c/trials.csv").read_bytes()
+
+
+def test_init_writes_a_study_that_runs(hpsearch, churn_csv):
+    code, out, err = hpsearch("init", churn_csv, "-y", "churned")
+    assert code == 0, err
+    Path("study.yaml").write_text(out, encoding="utf-8")
+    assert hpsearch("random", "study.yaml", *SMALL, "-q")[0] == 0
+
+
+def test_dry_run_shows_trials_and_cost_and_runs_nothing(hpsearch, study):
+    code, out, err = hpsearch("random", study, "--dry-run", "-f", "json")
+    assert code == 0, err
+    rows = json.loads(out)
+    assert [row["trial"] for row in rows] == list(range(6))
+    by_units = {row["units"]: row for row in rows}
+    assert by_units[8]["parameters"] == 13 * 8 + 8 + 2 * (8 * 8 + 8) + 8 * 3 + 3
+    assert all(row["seconds"] > 0 for row in rows)
+    assert "6 trials" in err
+    assert not Path("runs").exists()
+
+
+def test_a_dry_run_s_trials_are_those_that_run(hpsearch, study):
+    planned = json.loads(hpsearch("random", study, "--dry-run", "-f", "json")[1])
+    hpsearch("random", study, "-o", "r", "-q")
+    done = sorted(json.loads(hpsearch("show", "r", "-f", "json")[1]), key=lambda row: row["trial"])
+    for plan, row in zip(planned, done, strict=True):
+        assert (plan["learning_rate"], plan["units"]) == (row["learning_rate"], row["units"])
+        assert plan["parameters"] == row["parameters"]
+        assert plan["gflop"] == pytest.approx(row["gflop"])  # no trial of 3 epochs stops early
+
+
+def test_only_repeats_a_trial_to_the_last_digit(hpsearch, study):
+    hpsearch("random", study, "-o", "whole", "-q")
+    assert hpsearch("random", study, "-o", "one", "-q", "--only", "4")[0] == 0
+    whole = Path("whole/trials.csv").read_text(encoding="utf-8").splitlines()
+    assert Path("one/trials.csv").read_text(encoding="utf-8").splitlines() == [whole[0], whole[5]]
+    repeat = yaml.safe_load(Path("whole/best.yaml").read_text(encoding="utf-8"))["repeat"]
+    assert repeat.startswith("hpsearch random study.yaml --only ")
+
+
+def test_grid_runs_the_whole_mesh(hpsearch):
+    code, _, err = hpsearch("grid", "wine", "-p", "lr=1e-3,1e-2", "-p", "layers=1:2", "--epochs", 2, "-o", "g")
+    assert code == 0, err
+    rows = list(csv.DictReader(io.StringIO(Path("g/trials.csv").read_text(encoding="utf-8"))))
+    assert {(row["learning_rate"], row["layers"]) for row in rows} == {
+        ("0.001", "1"), ("0.001", "2"), ("0.01", "1"), ("0.01", "2"),
+    }  # fmt: skip
+    assert len(rows) == 4
+
+
+def test_every_format_of_show(hpsearch, run_folder):
+    rows = json.loads(hpsearch("show", run_folder, "-f", "json")[1])
+    scores = [row["dev_log_loss"] for row in rows]
+    assert scores == sorted(scores)
+    assert len(rows) == 5
+    assert [json.loads(line) for line in hpsearch("show", run_folder, "-f", "jsonl")[1].splitlines()] == rows
+    assert yaml.safe_load(hpsearch("show", run_folder, "-f", "yaml")[1]) == rows
+    table = list(csv.DictReader(io.StringIO(hpsearch("show", run_folder, "-f", "csv")[1])))
+    assert [float(row["dev_log_loss"]) for row in table] == scores
+    assert [float(line) for line in hpsearch("show", run_folder, "-f", "value")[1].split()] == scores
+    shown = hpsearch("show", run_folder, "--top", 2)[1].splitlines()
+    assert len(shown) == 3
+    assert shown[0].split()[:2] == ["trial", "state"]
+
+
+def test_every_format_of_best(hpsearch, run_folder):
+    found = json.loads(hpsearch("best", run_folder, "-f", "json")[1])
+    assert found == yaml.safe_load((run_folder / "best.yaml").read_text(encoding="utf-8"))
+    assert json.loads(hpsearch("best", run_folder, "-f", "jsonl")[1]) == found
+    assert yaml.safe_load(hpsearch("best", run_folder, "-f", "yaml")[1]) == found
+    (row,) = csv.DictReader(io.StringIO(hpsearch("best", run_folder, "-f", "csv")[1]))
+    assert float(row["score"]) == found["score"]
+    assert float(hpsearch("best", run_folder, "-f", "value")[1]) == found["score"]
+    assert f"trial {found['trial']}" in hpsearch("best", run_folder)[1]
+
+
+def test_data_says_what_it_takes_columns_for(hpsearch, churn_csv):
+    code, out, _ = hpsearch("data", churn_csv, "-y", "churned", "-f", "json")
+    assert code == 0
+    kinds = {row["column"]: row["kind"] for row in json.loads(out)}
+    assert kinds["age"] == "numeric"
+    assert kinds["plan"] == "category"
+    assert kinds["active"] == "boolean"
+    assert kinds["signup"] == "date"
+    assert kinds["customer_id"] == kinds["shop"] == kinds["left_us"] == "dropped"
+    assert kinds["churned"] == "target"
+
+
+def test_check_knows_the_machine(hpsearch):
+    code, out, _ = hpsearch("check", "-f", "json")
+    found = json.loads(out)
+    assert code == 0
+    assert found["processors"] >= 1
+    assert found["versions"]["numba"]
+
+
+def test_best_can_be_piped_while_the_search_runs(shell, tmp_path):
+    search = shell("random", "digits", "-n", 500, "-o", "r", "-q")
+    try:
+        journal = tmp_path / "r" / "journal.jsonl"
+        while search.poll() is None and not (journal.is_file() and b'"event":"trial"' in journal.read_bytes()):
+            pass
+        assert search.poll() is None, search.stderr.read()
+        pipe = f"{sys.executable} -m hpsearch best r -f json | {sys.executable} -m json.tool"
+        done = subprocess.run(pipe, shell=True, cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert json.loads(done.stdout)["metric"] == "log_loss"
+        states = {row["state"] for row in json.loads(shell("show", "r", "-f", "json").communicate()[0])}
+        assert states == {"COMPLETE", "RUNNING"}
+    finally:
+        search.terminate()
+        search.communicate()
