@@ -34,8 +34,8 @@ METRICS = ("dev_log_loss", "train_log_loss", "dev_accuracy", "train_accuracy")
 
 def pytest_configure(config):
     if os.environ.get("NUMBA_DISABLE_JIT") == "1":
-        # SplitMix64 counts modulo 2^64 on purpose; compiled it is silent, NumPy's scalars warn.
-        config.addinivalue_line("filterwarnings", "ignore:overflow encountered in scalar:RuntimeWarning")
+        # Compiled arithmetic is silent where SplitMix64 counts modulo 2^64 and where a diverging network overflows.
+        config.addinivalue_line("filterwarnings", "ignore:(overflow|invalid value|divide by zero):RuntimeWarning")
 
 
 @pytest.fixture(scope="session")
@@ -51,20 +51,30 @@ def shared_wine(wine, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def line_data(tmp_path_factory):
+def line_file(tmp_path_factory):
     """A regression: y is a noisy line in x, far from 0 and with a spread far from 1."""
     random = np.random.default_rng(0)
     x, noise = random.normal(size=(2, 120))
     file = tmp_path_factory.mktemp("line") / "line.csv"
     rows = (f"{a!r},{b!r}" for a, b in zip(x.tolist(), (500 + 40 * x + noise).tolist(), strict=True))
     file.write_text("x,y\n" + "\n".join(rows) + "\n")
-    return load_dataset(file)
+    return file
+
+
+@pytest.fixture(scope="session")
+def line_data(line_file):
+    return load_dataset(line_file)
+
+
+@pytest.fixture(scope="session")
+def copy_study_facts():
+    """A function that says what open_run is told of a study and its data; copies that a test may change."""
+    return lambda: (copy.deepcopy(STUDY), copy.deepcopy(DATA))
 
 
 @pytest.fixture
-def study_facts():
-    """What open_run is told of a study and its data; a copy that a test may change."""
-    return copy.deepcopy(STUDY), copy.deepcopy(DATA)
+def study_facts(copy_study_facts):
+    return copy_study_facts()
 
 
 @pytest.fixture(scope="session")

@@ -74,7 +74,7 @@ def code_of(path):
         (r"\b(import|from) numba\b", "engine/kernels.py", "one file is compiled"),
         (r"\bassert ", "", "an assertion is no validation: python -O removes it"),
         (
-            r"import pickle|pickle\.(load|dump)|allow_pickle=True|\beval\(|\bexec\(|shell=True|yaml\.(full|unsafe)_load",
+            r"import pickle|pickle\.(load|dump)|allow_pickle=True|\b(eval|exec)\(|shell=True|yaml\.(full|unsafe)_load",
             "",
             "nobody else's code runs",
         ),

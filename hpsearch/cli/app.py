@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import sys
+import traceback
 
 import typer
 
 from hpsearch.cli import inspection, models, search
-from hpsearch.errors import HpsearchError
+from hpsearch.cli.streams import discard, forgiving_streams
+from hpsearch.errors import HpsearchError, StorageError
 
 # Read by BLAS and OpenMP when they are loaded, here and in every process started from here. One thread each: the
 # parallelism is that of whole trials, and a sum over several threads would depend on their number.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 app = typer.Typer(
     name="hpsearch",
@@ -50,44 +55,53 @@ def main(arguments: list[str] | None = None) -> None:
     for name in THREAD_VARIABLES:
         os.environ[name] = "1"
     arguments = sys.argv[1:] if arguments is None else arguments
-    command = typer.main.get_command(app)
-    try:
-        code = command.main(arguments, prog_name="hpsearch", standalone_mode=False) or 0
-        sys.stdout.flush()
-    except (HpsearchError, typer.TyperException) as error:
-        if "--debug" in arguments:
-            raise
-        message = " ".join((error.format_message() if isinstance(error, typer.TyperException) else str(error)).split())
-        _last_words(f"hpsearch: error: {message}")
-        code = error.exit_code
-    except (KeyboardInterrupt, typer.Abort):
-        die_by(signal.SIGINT)
-    except BrokenPipeError:
-        # The reader of our output has gone (`| head -1`): nothing more to say, and no complaint at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        die_by(signal.SIGPIPE)
-    except search.InterruptedBySignalError as end:
-        die_by(end.signal_number)
-    except Exception as error:
-        if "--debug" in arguments:
-            raise
-        words = " ".join(f"{type(error).__name__}: {error}".split())
-        _last_words(f"hpsearch: internal error: {words} (run again with --debug for the place)")
-        code = 1
+    with forgiving_streams():
+        code, signal_number = _run(arguments)
+    if signal_number is not None:
+        die_by(signal_number)
     sys.exit(code)
 
 
-def _last_words(message: str) -> None:
+def _run(arguments: list[str]) -> tuple[int, int | None]:
+    """Run the command; return its exit code and the signal that the process is to end by, if any."""
     try:
-        print(message, file=sys.stderr, flush=True)
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        code = typer.main.get_command(app).main(arguments, prog_name="hpsearch", standalone_mode=False) or 0
+        sys.stdout.flush()
+    except (HpsearchError, typer.TyperException) as error:
+        return _report(error, arguments, error.exit_code, "error"), None
+    except (KeyboardInterrupt, typer.Abort):
+        return 1, signal.SIGINT
+    except search.InterruptedBySignalError as end:
+        return 1, end.signal_number
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head -1`): nothing more to say, and no complaint at exit either.
+        discard(sys.stdout)
+        return 1, signal.SIGPIPE
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            return _report(error, arguments, 1, "internal error"), None
+        discard(sys.stdout)
+        return _report(error, arguments, StorageError.exit_code, "error"), None
+    except Exception as error:  # noqa: BLE001 - the last net: a defect is one line too
+        return _report(error, arguments, 1, "internal error"), None
+    return code, None
+
+
+def _report(error: Exception, arguments: list[str], code: int, kind: str) -> int:
+    if "--debug" in arguments:
+        traceback.print_exception(error)
+    message = error.format_message() if isinstance(error, typer.TyperException) else str(error)
+    if kind == "internal error":
+        message = f"{type(error).__name__}: {message} (--debug shows the place)"
+    print(f"hpsearch: {kind}: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    return code
 
 
 def die_by(signal_number: int) -> None:
     """End as the signal would have ended us, so that shells and supervisors see it."""
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError):
-            stream.flush()
+        if stream is not None:
+            with contextlib.suppress(OSError):
+                stream.flush()
     signal.signal(signal_number, signal.SIG_DFL)
     os.kill(os.getpid(), signal_number)

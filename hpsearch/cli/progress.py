@@ -28,11 +28,8 @@ class ProgressStyle(StrEnum):
 
 
 def say(message: str) -> None:
-    """One line on stderr; a reader that has gone or a full disk there does not stop a search."""
-    try:
-        print(message, file=sys.stderr, flush=True)
-    except OSError:
-        sys.stderr = None
+    """One line on stderr."""
+    print(message, file=sys.stderr, flush=True)
 
 
 class Progress:
@@ -40,7 +37,7 @@ class Progress:
 
     def __init__(self, style: ProgressStyle, total: int, done: int, metric: str) -> None:
         if style is ProgressStyle.AUTO:
-            style = ProgressStyle.BAR if sys.stderr is not None and sys.stderr.isatty() else ProgressStyle.PLAIN
+            style = ProgressStyle.BAR if sys.stderr.isatty() else ProgressStyle.PLAIN
         self._style = style
         self._total = total
         self._done = done

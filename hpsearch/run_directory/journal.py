@@ -64,7 +64,9 @@ def _scan(path: Path) -> tuple[Iterator[tuple[int, dict[str, Any]]], int]:
         if event is None:
             damaged_line = damaged_line or number
         elif damaged_line:
-            raise JournalError(f"{path} line {damaged_line}: damaged, with whole lines behind it; restore it from a copy")
+            raise JournalError(
+                f"{path} line {damaged_line}: damaged, with whole lines behind it; restore it from a copy"
+            )
         elif event.get("seq") != len(events):
             raise JournalError(f"{path} line {number}: event {event.get('seq')!r} where {len(events)} should stand")
         else:

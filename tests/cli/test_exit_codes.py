@@ -1,6 +1,8 @@
 """Each exit code of the README, and that every error is one line that says what to do."""
 
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -38,8 +40,7 @@ def one_line(err):
         (["random", "--timeout", "soon"], "45s, 30m or 1.5h"),
         (["random", "--only", "x"], "10-19"),
         (["grid", "-p", "lr=1e-3,1e-2", "--only", "1-2"], "trials 0 to 1"),
-        (["grid", "-p", "lr=1e-5:1:log", "-p", "l2=0:1", *("-p", "units=1:999", "-p", "bs=1:999"), "--set", "strategy.points=99"],
-         "say how many"),
+        (["grid", "-p", "lr=1e-5:1", "-p", "l2=0:1", "-p", "bs=1:999", "--set", "strategy.points=99"], "how many"),
         (["show", "nowhere"], "not a run directory"),
         (["best", "."], "not a run directory"),
         (["predict", ".", "x.csv"], "no model"),
@@ -197,3 +198,28 @@ def test_flags_win_over_the_environment_and_that_over_the_study(hpsearch, monkey
     out = hpsearch("random", "s.yaml", "--print-config", "-n", 5)[1]
     assert "seed: 2\n" in out
     assert "trials: 5," in out
+
+
+@pytest.mark.parametrize("progress", ["bar", "plain"])
+@pytest.mark.parametrize("stderr", ["2>/dev/full", "2>&-"])
+def test_a_stderr_that_takes_nothing_stops_no_search(tmp_path, stderr, progress):
+    command = f"{sys.executable} -m hpsearch random wine -n 3 --epochs 2 -o r -f value --progress {progress} {stderr}"
+    done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert float(done.stdout) > 0  # the result and nothing else
+    assert done.stderr == ""
+
+
+def test_6_a_full_stdout(tmp_path):
+    command = f"{sys.executable} -m hpsearch random wine -n 3 --epochs 2 -o r -q > /dev/full"
+    done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 6
+    assert "No space left" in one_line(done.stderr)
+    assert (tmp_path / "r" / "best.yaml").exists()
+
+
+def test_a_reader_that_has_gone_is_no_defect(tmp_path, run_folder):
+    command = f"set -o pipefail; {sys.executable} -m hpsearch show {run_folder} -f csv | head -c 1"
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 141)  # 141: by SIGPIPE, as cat and grep end
+    assert done.stderr == ""
