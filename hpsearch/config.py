@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 CLASS_METRICS = METRIC_NAMES[:5]
 VALUE_METRICS = METRIC_NAMES[5:]
-MAXIMIZED = ("accuracy", "balanced_accuracy", "auc", "r2")
 STRATEGY_NAMES = ("random", "grid")
 DEFAULT_TRIALS = 50
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
@@ -134,11 +133,6 @@ class StudyConfig(Section):
     space: dict[str, Any] | None = None
     strategy: StrategyConfig = StrategyConfig()
     run: dict[str, Any] | None = None
-
-    @property
-    def maximize(self) -> bool:
-        """Whether more of the metric is better."""
-        return self.metric in MAXIMIZED
 
     def search_space(self) -> Space:
         """The parameters, constants and conditions of the resolved study, with `epochs` always among them."""

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import erf, expit, logsumexp
 
-
 # --- Activations: g(z) and g'(z), each written out as a function of z ---
 
 
@@ -25,6 +24,11 @@ def softplus(z):
     return np.logaddexp(0, z)
 
 
+def left(z):
+    """For branches that are taken where z <= 0, and must not overflow elsewhere."""
+    return np.minimum(z, 0)
+
+
 ALPHA, SCALE = 1.6732632423543772, 1.0507009873554805  # of selu
 
 ACTIVATIONS = {
@@ -33,10 +37,10 @@ ACTIVATIONS = {
     "tanh": (np.tanh, lambda z: 1 / np.cosh(z) ** 2),
     "relu": (lambda z: np.where(z > 0, z, 0.0), lambda z: np.where(z > 0, 1.0, 0.0)),
     "leaky_relu": (lambda z: np.where(z > 0, z, 0.01 * z), lambda z: np.where(z > 0, 1.0, 0.01)),
-    "elu": (lambda z: np.where(z > 0, z, np.expm1(z)), lambda z: np.where(z > 0, 1.0, np.exp(z))),
+    "elu": (lambda z: np.where(z > 0, z, np.expm1(left(z))), lambda z: np.where(z > 0, 1.0, np.exp(left(z)))),
     "selu": (
-        lambda z: SCALE * np.where(z > 0, z, ALPHA * np.expm1(z)),
-        lambda z: SCALE * np.where(z > 0, 1.0, ALPHA * np.exp(z)),
+        lambda z: SCALE * np.where(z > 0, z, ALPHA * np.expm1(left(z))),
+        lambda z: SCALE * np.where(z > 0, 1.0, ALPHA * np.exp(left(z))),
     ),
     "softplus": (softplus, expit),
     "gelu": (
@@ -81,10 +85,8 @@ class Net:
         _, slope = ACTIVATIONS[self.activation]
         z, a = self.forward(X)
         m = len(X)
-        if self.task == "classification":
-            delta = (softmax(z[-1]) - np.eye(z[-1].shape[1])[y]) / m
-        else:
-            delta = (z[-1] - y) / m
+        one_hot = np.eye(z[-1].shape[1])
+        delta = (softmax(z[-1]) - one_hot[y] if self.task == "classification" else z[-1] - y) / m
         dW, db = [], []
         for l in reversed(range(len(self.W))):
             dW.insert(0, a[l].T @ delta + l2 / m * self.W[l])
@@ -119,7 +121,7 @@ class Sgd:
 
     def step(self, parameters, gradients):
         for p, g in zip(parameters, gradients, strict=True):
-            p -= self.alpha * g
+            p[:] = p - self.alpha * g
 
 
 class Momentum:
@@ -134,7 +136,7 @@ class Momentum:
             self.v = [np.zeros_like(p) for p in parameters]
         for i, (p, g) in enumerate(zip(parameters, gradients, strict=True)):
             self.v[i] = self.beta * self.v[i] + (1 - self.beta) * g
-            p -= self.alpha * self.v[i]
+            p[:] = p - self.alpha * self.v[i]
 
 
 class Adam:
@@ -155,7 +157,7 @@ class Adam:
             self.v[i] = self.beta2 * self.v[i] + (1 - self.beta2) * g**2
             m_hat = self.m[i] / (1 - self.beta1**self.t)
             v_hat = self.v[i] / (1 - self.beta2**self.t)
-            p -= self.alpha * m_hat / (np.sqrt(v_hat) + self.epsilon)
+            p[:] = p - self.alpha * m_hat / (np.sqrt(v_hat) + self.epsilon)
 
 
 # --- Training ---
@@ -169,12 +171,13 @@ def update(net, optimiser, X, y, l2=0.0):
     return z, np.sqrt(sum(np.sum(g**2) for g in [*dW, *db]))
 
 
-def train(net, optimiser, train, dev, *, permutations, batch_size, metric, l2=0.0):
-    """One epoch for each permutation; returns the curve, one (train_loss, dev_loss, train_metric, dev_metric, grad_norm) each.
+def train(net, optimiser, train_part, dev_part, *, permutations, batch_size, metric, l2=0.0):
+    """One epoch for each permutation; returns the curve, one line for each.
 
-    The train columns judge each row by the weights just before its batch's update; the norm is that of the first batch.
+    A line is (train_loss, dev_loss, train_metric, dev_metric, grad_norm). The train columns judge each row by the
+    weights just before its batch's update; the norm is that of the first batch. Each part is (X, y).
     """
-    (X, y), (dev_X, dev_y) = train, dev
+    (X, y), (dev_X, dev_y) = train_part, dev_part
     curve = []
     for order in permutations:
         z = np.zeros((len(X), net.b[-1].size))
@@ -209,7 +212,7 @@ def balanced_accuracy(z, y):
 
 
 def auc(z, y):
-    """Share of (row of the class, row of another) pairs in the right order, ties half; mean over the classes against the rest."""
+    """Share of (row of the class, row of another) pairs in the right order, ties half; mean over the classes."""
     p = softmax(z)
     areas = []
     for c in [1] if z.shape[1] == 2 else range(z.shape[1]):

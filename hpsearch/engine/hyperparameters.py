@@ -21,6 +21,7 @@ INIT_NAMES = ("xavier", "glorot", "he", "xavier_uniform", "glorot_uniform", "he_
 OPTIMIZER_NAMES = ("sgd", "momentum", "adam")
 NORMALIZE_NAMES = ("none", "standard", "minmax", "robust", "robust_clip")
 METRIC_NAMES = ("log_loss", "error", "accuracy", "balanced_accuracy", "auc", "rmse", "mae", "r2")
+MAXIMIZED_METRICS = ("accuracy", "balanced_accuracy", "auc", "r2")
 
 
 @dataclass(frozen=True)

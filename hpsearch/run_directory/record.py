@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from hpsearch.engine.hyperparameters import MAXIMIZED_METRICS
 from hpsearch.errors import RunError
 from hpsearch.run_directory.journal import decode, read
 from hpsearch.trial import TrialResult, TrialState, best_of
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 JOURNAL = "journal.jsonl"
-MAXIMIZED = ("accuracy", "balanced_accuracy", "auc", "r2")
 
 
 @dataclass
@@ -76,7 +76,7 @@ class RunRecord:
     @property
     def maximize(self) -> bool:
         """Whether more of it is better."""
-        return self.metric in MAXIMIZED
+        return self.metric in MAXIMIZED_METRICS
 
     def counted(self) -> dict[int, TrialResult]:
         """The results that count, by number: while the run goes on all of them, after its end those that its end names.

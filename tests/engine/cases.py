@@ -1,7 +1,9 @@
-"""Small tables and networks for the tests of the engine, and the way from its flat vector to the reference's matrices."""
+"""Small tables and networks for the tests of the engine, and the way from its flat vector to matrices."""
 
+import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -10,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import reference
 
-from hpsearch.engine.network import Network, Training
+from hpsearch.engine import cache
+from hpsearch.engine.network import Network, Training, start_engine
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -67,7 +70,7 @@ def train_to_end(network, train, dev):
 def matrices(weights, sizes):
     """The flat vector as (list of W, list of b), float64 copies."""
     Ws, bs, start = [], [], 0
-    for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+    for n_in, n_out in itertools.pairwise(sizes):
         Ws.append(np.array(weights[start : start + n_in * n_out], np.float64).reshape(n_in, n_out))
         start += n_in * n_out
         bs.append(np.array(weights[start : start + n_out], np.float64))
@@ -104,7 +107,9 @@ def run_script(name, *arguments, **environment):
 
 def start_script(name, *arguments, **environment):
     """The same without waiting."""
-    env = {name: value for name, value in os.environ.items() if name not in {"HPSEARCH_ENGINE_CACHE", "NUMBA_CACHE_DIR"}}
+    env = {
+        name: value for name, value in os.environ.items() if name not in {"HPSEARCH_ENGINE_CACHE", "NUMBA_CACHE_DIR"}
+    }
     env |= {"PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE.parent)]), "PYTHONWARNINGS": "error"}
     env |= environment
     return subprocess.Popen(
@@ -123,3 +128,29 @@ def finish_script(process):
         process.kill()
     assert process.returncode == 0, err
     return json.loads(out)
+
+
+# --- Copies of the cache of compiled code, and damage to them ---
+
+
+def copy_cache(home):
+    """Make `home` an XDG_CACHE_HOME with a copy of the folder that this process has its kernels from; the copy."""
+    start_engine()
+    used = cache.cache_folder()
+    return shutil.copytree(used, home / "hpsearch" / used.name)
+
+
+def file_of(folder, pattern):
+    (found,) = folder.rglob(pattern)
+    return found
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:100])
+
+
+def garble(path):
+    """One bit in the middle: the length stays, and no unpickling need notice."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)

@@ -1,8 +1,8 @@
 """Single updates of the compiled engine against the NumPy reference.
 
-The engine computes in float32 (unit roundoff 6e-8), the reference in float64, from the same first weights. A sum of some
-ten terms is then off by a few 1e-7 of its largest term, and ten updates add up at most ten such errors: 1e-5 of the
-largest weight is some ten times what was seen.
+The engine computes in float32 (unit roundoff 6e-8), the reference in float64, from the same first weights. A sum of
+some ten terms is then off by about 1e-7 of its largest term, and ten updates add up such errors. 3e-6 of the largest
+weight is ten times the worst that was seen; the weights move by 0.05 and more, so a wrong formula shows.
 """
 
 import numpy as np
@@ -26,7 +26,7 @@ ROWS = 37  # in batches of 8: five updates an epoch, the last of 5 rows
 
 def assert_weights_equal(weights, net):
     expected = flat(net.W, net.b)
-    np.testing.assert_allclose(weights, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+    np.testing.assert_allclose(weights, expected, rtol=0, atol=3e-6 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("activation", ACTIVATION_NAMES)
@@ -50,8 +50,7 @@ def test_one_and_ten_updates(task, optimizer, activation):
             assert_weights_equal(training.weights, net)
     assert_weights_equal(training.weights, net)
     assert training.status == "finished"
-    # The tolerance would mean little if the weights had hardly moved.
-    assert np.abs(training.weights - first_weights).max() > 3e-3
+    assert np.abs(training.weights - first_weights).max() > 0.05
 
 
 @pytest.mark.parametrize("task", TASKS)
