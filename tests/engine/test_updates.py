@@ -84,3 +84,15 @@ def test_penalty_pulls_weights_and_frees_biases(optimizer):
     training.advance_by(2)
     assert np.all(np.abs(training.weights[:-1]) < np.abs(before[:-1]))
     assert training.weights[-1] == 0
+
+
+def test_relu_is_flat_at_zero():
+    """Rows of zeros and biases of 0 put every unit on the kink, where the slope counts as 0: below it nothing moves."""
+    train = make_part("classification", 8)
+    train.inputs[:] = 0
+    training = Training(make_network("classification", activation="relu", optimizer="sgd", hidden=[6]), train, train)
+    before = training.weights.copy()
+    training.advance_by(1)
+    moved = training.weights != before
+    assert not moved[:-3].any()
+    assert moved[-3:].any()  # the output's biases

@@ -1,0 +1,108 @@
+"""One study, one seed: the same bytes in this process, in any number of others, and after any number of deaths."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from hpsearch.run_directory.journal import read
+from hpsearch.run_directory.record import JOURNAL, RunRecord
+
+FILES = ("trials.csv", "curves.csv", "best.yaml", "model/model.yaml", "model/weights.safetensors")
+TRIALS = 12
+WAYS = {
+    "panda": ["--mode", "panda"],
+    "caviar-1": ["-j", "1"],
+    "caviar-2": ["-j", "2"],
+    "caviar-3": ["-j", "3"],
+}
+KILLS = 3
+GIVE_UP_SECONDS = 120
+
+
+def command(strategy, folder, *flags):
+    search = [sys.executable, "-m", "hpsearch", strategy, "wine", "-n", str(TRIALS), "--epochs", "8"]
+    return [*search, "-o", str(folder), "-q", *flags]
+
+
+def start(arguments):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HPSEARCH_")}
+    return subprocess.Popen(arguments, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def finish(strategy, folder, *flags):
+    process = start(command(strategy, folder, *flags))
+    _, errors = process.communicate(timeout=GIVE_UP_SECONDS)
+    assert process.returncode == 0, errors
+
+
+def lines_in(journal):
+    return journal.read_bytes().count(b"\n") if journal.exists() else 0
+
+
+def run_with_deaths(strategy, folder):
+    """Run with SIGKILL to the whole command at random moments, each time in another mode; the number of deaths."""
+    chance = random.Random(strategy)
+    deaths = 0
+    modes = list(WAYS.values())
+    for attempt in range(KILLS):
+        before = lines_in(folder / JOURNAL)
+        more = chance.randint(1, 12)
+        process = start(command(strategy, folder, *modes[(attempt + 2) % len(modes)]))
+        while process.poll() is None and lines_in(folder / JOURNAL) < before + more:
+            time.sleep(0.001)
+        process.kill()
+        process.communicate(timeout=GIVE_UP_SECONDS)
+        deaths += process.returncode == -signal.SIGKILL
+    finish(strategy, folder)
+    return deaths
+
+
+@pytest.fixture(scope="module", params=["random", "grid"])
+def runs(request, tmp_path_factory):
+    """The folders of one study run in every way, by name; how often the killed one died; the strategy."""
+    base = tmp_path_factory.mktemp(request.param)
+    with ThreadPoolExecutor(2) as pool:
+        deaths = pool.submit(run_with_deaths, request.param, base / "killed")
+        for done in [pool.submit(finish, request.param, base / name, *flags) for name, flags in WAYS.items()]:
+            done.result()
+        return base, deaths.result(), request.param
+
+
+@pytest.mark.parametrize("way", [*list(WAYS)[1:], "killed"])
+def test_the_bytes_do_not_depend_on_how_it_was_run(runs, way):
+    base, *_ = runs
+    for name in FILES:
+        assert (base / way / name).read_bytes() == (base / "panda" / name).read_bytes(), name
+    assert len((base / way / "trials.csv").read_text().splitlines()) == TRIALS + 1
+    assert RunRecord.load(base / way).end["reason"] == "done"
+
+
+def test_a_killed_run_loses_no_finished_trial_and_repeats_none(runs):
+    base, deaths, _ = runs
+    assert deaths >= 2
+    events = [event for _, event in read(base / "killed" / JOURNAL)]
+    finished = [event["trial"] for event in events if event["event"] == "trial"]
+    assert sorted(finished) == list(range(TRIALS))
+    assert sum(event["event"] == "start" for event in events) > TRIALS, "it died while trials were running"
+    assert [event["event"] for event in events].count("study") == 1
+
+
+def test_a_finished_run_that_is_run_again_changes_nothing(runs):
+    base, _, strategy = runs
+    folder = base / "panda"
+    names = ["timings.csv", JOURNAL, *FILES]
+    before = {name: (folder / name).read_bytes() for name in names}
+    finish(strategy, folder)
+    assert {name: (folder / name).read_bytes() for name in names} == before
+
+
+def test_no_process_or_array_is_left(runs):
+    base, *_ = runs
+    for way in WAYS:
+        assert not (base / way / ".data").exists()

@@ -1,0 +1,312 @@
+"""A model on disk: it predicts what the trial did, and whatever was done to its files gives one line or nothing."""
+
+import hashlib
+import os
+import pickle
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from hpsearch import strict_yaml
+from hpsearch.data.reading import bundled_path, read_table
+from hpsearch.data.sharing import load_shared
+from hpsearch.errors import HpsearchError, RunError, StorageError
+from hpsearch.model import DESCRIPTION, WEIGHTS, Model, saved_trial
+from hpsearch.trial import Trial, TrialSettings, reported_metrics, run_trial
+
+CONFIG = {"hidden": [24, 12], "epochs": 15, "normalize": "standard", "learning_rate": 0.01, "batch_size": 16}
+
+
+class Trap:
+    """Leaves a mark when it is unpickled."""
+
+    def __init__(self, mark):
+        self.mark = str(mark)
+
+    def __reduce__(self):
+        return os.mkdir, (self.mark,)
+
+
+@pytest.fixture(scope="session")
+def result(wine):
+    return run_trial(Trial(4, CONFIG), wine, TrialSettings(0, "log_loss"))
+
+
+@pytest.fixture(scope="session")
+def line_result(line_data):
+    return run_trial(Trial(2, {"layers": 1, "units": 16, "epochs": 30}), line_data, TrialSettings(0, "rmse"))
+
+
+@pytest.fixture
+def saved(tmp_path, result, wine):
+    """A folder with the model of a trial."""
+    folder = tmp_path / "model"
+    Model.of_trial(result, wine, "log_loss").save(folder)
+    return folder
+
+
+def refused(folder):
+    with pytest.raises(RunError) as caught:
+        Model.load(folder)
+    message = str(caught.value)
+    assert message.startswith(f"{folder}")
+    assert "\n" not in message
+    assert saved_trial(folder) is None
+    return message
+
+
+def change(folder, **changes):
+    """Write another model.yaml."""
+    found = strict_yaml.read_plain(folder / DESCRIPTION)
+    found |= changes
+    (folder / DESCRIPTION).write_text(
+        strict_yaml.dump({key: value for key, value in found.items() if value != "LEFT OUT"})
+    )
+
+
+def put_weights(folder, content):
+    """Other bytes in the place of the weights, with the checksum that goes with them."""
+    (folder / WEIGHTS).write_bytes(content)
+    change(folder, weights_sha256=hashlib.sha256(content).hexdigest())
+
+
+# --- What was saved ---
+
+
+def test_a_loaded_model_is_the_one_that_was_saved(saved, result, wine):
+    model = Model.load(saved)
+    before = Model.of_trial(result, wine, "log_loss")
+    assert model.weights.tobytes() == result.weights.tobytes()
+    assert model.network.sizes.tolist() == [13, 24, 12, 3]
+    assert model.network.hyperparameters == before.network.hyperparameters
+    assert (model.trial, model.task, model.metric) == (4, "classification", "log_loss")
+    assert model.classes == wine.classes
+    assert saved_trial(saved) == 4
+    frame = read_table(bundled_path("wine"))
+    assert model.predict(frame).tobytes() == before.predict(frame).tobytes()
+
+
+def test_saving_a_loaded_model_gives_the_same_bytes(saved, tmp_path):
+    Model.load(saved).save(tmp_path / "again")
+    for name in (WEIGHTS, DESCRIPTION):
+        assert (tmp_path / "again" / name).read_bytes() == (saved / name).read_bytes()
+
+
+def test_the_files_are_what_others_can_read(saved, result):
+    assert {path.name for path in saved.iterdir()} == {WEIGHTS, DESCRIPTION}
+    tensors = safetensors.numpy.load_file(saved / WEIGHTS)
+    assert {name: tensor.shape for name, tensor in tensors.items()} == {
+        "layers.0.weight": (13, 24), "layers.0.bias": (24,),
+        "layers.1.weight": (24, 12), "layers.1.bias": (12,),
+        "layers.2.weight": (12, 3), "layers.2.bias": (3,),
+    }  # fmt: skip
+    flat = np.concatenate([tensors[f"layers.{i}.{part}"].ravel() for i in range(3) for part in ("weight", "bias")])
+    assert flat.tobytes() == result.weights.tobytes()
+    description = strict_yaml.read_plain(saved / DESCRIPTION)
+    assert description["layers"] == [13, 24, 12, 3]
+    assert description["hyperparameters"]["activation"] == "silu"
+    assert description["hyperparameters"]["learning_rate"] == 0.01
+
+
+def test_a_network_by_hand_from_the_files_predicts_the_same(saved):
+    """What model/ says is all that is needed: silu layers, then softmax."""
+    model = Model.load(saved)
+    frame = read_table(bundled_path("wine"))
+    tensors = safetensors.numpy.load_file(saved / WEIGHTS)
+    a = model.inputs(frame).astype(np.float64)
+    for layer in range(3):
+        z = a @ tensors[f"layers.{layer}.weight"].astype(np.float64) + tensors[f"layers.{layer}.bias"]
+        a = z / (1 + np.exp(-z)) if layer < 2 else np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(model.predict(frame), a, rtol=0, atol=3e-6)
+
+
+# --- What it predicts ---
+
+
+def test_a_loaded_model_judges_dev_and_train_as_the_trial_did(saved, result, wine):
+    model = Model.load(saved)
+    for part in ("dev", "train"):
+        found = model.judge(wine.part(part, "standard"))
+        for name in reported_metrics("classification", "log_loss"):
+            assert found[name] == result.metrics[f"{part}_{name}"]
+
+
+def test_a_loaded_regression_judges_as_the_trial_did(tmp_path, line_result, line_data):
+    Model.of_trial(line_result, line_data, "rmse").save(tmp_path / "model")
+    found = Model.load(tmp_path / "model").judge(line_data.part("dev", "robust_clip"))
+    for name in reported_metrics("regression", "rmse"):
+        assert found[name] == line_result.metrics[f"dev_{name}"]
+
+
+def rows_of_part(inputs, part):
+    """Where the rows of a part stand in the whole table, by the bytes of their inputs."""
+    places = {row.tobytes(): place for place, row in enumerate(inputs)}
+    assert len(places) == len(inputs), "every row is another one"
+    return [places[row.tobytes()] for row in part.inputs]
+
+
+def test_predictions_of_dev_rows_have_the_recorded_scores(saved, result, wine):
+    model = Model.load(saved)
+    frame = read_table(bundled_path("wine"))
+    dev = wine.part("dev", "standard")
+    rows = rows_of_part(model.inputs(frame), dev)
+    scores = model.predict(frame)
+    assert scores.shape == (178, 3)
+    np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-6)
+    mine = scores[rows]
+    right = mine.argmax(axis=1) == dev.labels
+    assert right.mean() == result.metrics["dev_accuracy"]
+    log_loss = -np.log(mine[np.arange(len(rows)), dev.labels].astype(np.float64)).mean()
+    assert log_loss == pytest.approx(result.metrics["dev_log_loss"], rel=1e-5)
+    names = frame["cultivar"].gather(rows).to_list()
+    assert [str(model.classes[label]) for label in dev.labels] == [str(name) for name in names]
+
+
+def test_predicted_values_have_the_unit_of_the_target(tmp_path, line_result, line_data, line_file):
+    Model.of_trial(line_result, line_data, "rmse").save(tmp_path / "model")
+    model = Model.load(tmp_path / "model")
+    frame = read_table(line_file)
+    dev = line_data.part("dev", "robust_clip")
+    rows = rows_of_part(model.inputs(frame), dev)
+    predicted = model.predict(frame)
+    assert predicted.shape == (120, 1)
+    assert predicted.dtype == np.float64
+    misses = predicted[rows, 0] - frame["y"].gather(rows).to_numpy()
+    assert np.sqrt((misses**2).mean()) == pytest.approx(line_result.metrics["dev_rmse"], rel=1e-4)
+    assert np.abs(misses).mean() == pytest.approx(line_result.metrics["dev_mae"], rel=1e-4)
+    assert line_result.metrics["dev_r2"] > 0.9
+
+
+def test_one_row_is_predicted_as_among_many_and_none_as_none(saved):
+    model = Model.load(saved)
+    frame = read_table(bundled_path("wine"))
+    together = model.predict(frame)
+    alone = np.concatenate([model.predict(frame[i : i + 1]) for i in range(0, 178, 20)])
+    np.testing.assert_allclose(alone, together[::20], rtol=1e-5, atol=1e-7)
+    assert model.predict(frame[:0]).shape == (0, 3)
+    shuffled = frame.select(reversed(frame.columns))
+    assert model.predict(shuffled).tobytes() == together.tobytes()
+
+
+# --- What was done to it ---
+
+
+def test_a_model_that_is_not_there_is_refused(tmp_path, saved):
+    assert "no model there" in refused(tmp_path / "nowhere")
+    (saved / WEIGHTS).unlink()
+    assert "no model there" in refused(saved)
+
+
+def test_every_byte_of_the_weights_counts(saved):
+    content = (saved / WEIGHTS).read_bytes()
+    for place in range(0, len(content), 41):
+        changed = bytearray(content)
+        changed[place] ^= 1
+        (saved / WEIGHTS).write_bytes(changed)
+        assert WEIGHTS in refused(saved)
+    (saved / WEIGHTS).write_bytes(content)
+    assert Model.load(saved).trial == 4
+
+
+@pytest.mark.parametrize("size", [0, 1, 8, 100, -1])
+def test_cut_weights_are_refused_with_any_checksum(saved, size):
+    content = (saved / WEIGHTS).read_bytes()[:size]
+    (saved / WEIGHTS).write_bytes(content)
+    assert "not the weights" in refused(saved)
+    put_weights(saved, content)
+    assert "not a whole model" in refused(saved)
+
+
+def test_the_weights_of_another_network_are_refused(saved):
+    tensors = safetensors.numpy.load_file(saved / WEIGHTS)
+    changed = [
+        {name: tensor for name, tensor in tensors.items() if name != "layers.1.bias"},
+        tensors | {"layers.1.bias": np.zeros(13, np.float32)},
+        tensors | {"layers.0.weight": np.ascontiguousarray(tensors["layers.0.weight"].T)},
+        tensors | {"layers.2.bias": np.zeros(3, np.float64)},
+    ]
+    for other in changed:
+        put_weights(saved, safetensors.numpy.save(other))
+        assert "not a whole model" in refused(saved)
+
+
+def test_new_weights_beside_an_old_description_are_no_model(saved, result, wine):
+    """A crash between the two files."""
+    description = (saved / DESCRIPTION).read_bytes()
+    other = run_trial(Trial(5, CONFIG), wine, TrialSettings(0, "log_loss"))
+    Model.of_trial(other, wine, "log_loss").save(saved)
+    assert saved_trial(saved) == 5
+    (saved / DESCRIPTION).write_bytes(description)
+    assert "one of the two was changed" in refused(saved)
+
+
+@pytest.mark.parametrize("text", ["", "4", "[]", "text", "format: 2", "format: null", "form: 1"])
+def test_a_description_of_something_else_is_refused(saved, text):
+    (saved / DESCRIPTION).write_text(text)
+    assert "not a model of this version" in refused(saved)
+
+
+@pytest.mark.parametrize("key", ["trial", "task", "metric", "layers", "hyperparameters", "classes", "target_mean",
+                                 "target_sd", "weights_sha256"])  # fmt: skip
+def test_a_description_without_one_of_its_keys_is_refused(saved, key):
+    change(saved, **{key: "LEFT OUT"})
+    refused(saved)
+
+
+def test_a_description_cut_anywhere_is_an_error_of_ours(saved):
+    content = (saved / DESCRIPTION).read_bytes()
+    whole = 0
+    for size in range(0, len(content), 23):
+        (saved / DESCRIPTION).write_bytes(content[:size])
+        try:
+            Model.load(saved)
+        except HpsearchError as error:
+            assert "\n" not in str(error)  # noqa: PT017 - whether it fails depends on the place
+        else:
+            whole += 1
+    assert whole < 3, "only the end of the last list may be missing"
+
+
+def test_a_disk_that_takes_nothing_is_a_storage_error(tmp_path, result, wine):
+    (tmp_path / "model").write_text("a file")
+    with pytest.raises(StorageError, match="model"):
+        Model.of_trial(result, wine, "log_loss").save(tmp_path / "model")
+
+
+# --- Nobody else's code runs ---
+
+
+def test_a_planted_pickle_is_not_executed(saved, tmp_path):
+    mark = tmp_path / "mark"
+    trap = pickle.dumps(Trap(mark))
+    pickle.loads(trap)
+    assert mark.is_dir(), "the trap works"
+    mark.rmdir()
+    put_weights(saved, trap)
+    assert "not a whole model" in refused(saved)
+    (saved / DESCRIPTION).write_bytes(trap)
+    with pytest.raises(HpsearchError):
+        Model.load(saved)
+    assert not mark.exists()
+
+
+def test_a_yaml_that_asks_for_code_is_refused(saved, tmp_path):
+    mark = tmp_path / "mark"
+    content = (saved / DESCRIPTION).read_text()
+    for tag in ("!!python/object/apply:os.mkdir", "!!python/object/new:os.mkdir"):
+        (saved / DESCRIPTION).write_text(content + f"more: {tag} [{mark}]\n")
+        with pytest.raises(HpsearchError) as caught:
+            Model.load(saved)
+        assert "\n" not in str(caught.value)
+    assert not mark.exists()
+
+
+def test_shared_arrays_are_no_pickles(shared_wine, tmp_path):
+    mark = tmp_path / "mark"
+    for file in shared_wine.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    np.save(tmp_path / "train-labels.npy", np.array([Trap(mark)], object), allow_pickle=True)
+    with pytest.raises(StorageError):
+        load_shared(tmp_path)
+    assert not mark.exists()
