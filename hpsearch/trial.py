@@ -146,7 +146,7 @@ def _record(
     result.curves = _curves(training, settings.metric, data.target_sd)
     if training.status == "diverged":
         result.error = (
-            f"diverged: the loss is no longer finite in epoch {training.epochs + 1}, update {training.updates}"
+            f"diverged: the loss is no longer finite in epoch {training.epochs + 1}, update {training.updates + 1}"
         )
     if result.error:
         return

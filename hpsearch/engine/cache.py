@@ -17,6 +17,7 @@ import os
 import platform
 import shutil
 import stat
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -28,25 +29,19 @@ if TYPE_CHECKING:
 
 KERNELS = "hpsearch.engine.kernels"
 MANIFEST = "manifest.json"
+WITHOUT_EFFECT = ("NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS")
+KEPT_VERSIONS = 8
 INHERITED = "HPSEARCH_ENGINE_CACHE"  # tells worker processes which folder their parent uses
 
 
 def load_kernels(announce: Callable[[str], None] = lambda _: None) -> ModuleType:
-    """The kernels, from the cache if it is whole; `announce` is told before a compilation, which takes seconds."""
-    if KERNELS in sys.modules:
-        return sys.modules[KERNELS]
-    folder = cache_folder()
-    os.environ["NUMBA_CACHE_DIR"] = str(folder)
-    if _is_whole(folder):
-        return importlib.import_module(KERNELS)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not _is_whole(folder):
-            _clear(folder)
-            announce("Compiling the engine for this machine, once: about 15 seconds ...")
-            kernels = importlib.import_module(KERNELS)
-            _write_manifest(folder)
-            return kernels
+    """The kernels, from the cache if it is whole; `announce` is told before a compilation, which takes seconds.
+
+    A process of its own compiles: loaded code then is the same in every process, while a process that uses what it has
+    just compiled may link other copies of inlined functions, and differ in last digits.
+    """
+    if KERNELS not in sys.modules:
+        ensure_compiled(announce)
     return importlib.import_module(KERNELS)
 
 
@@ -57,28 +52,70 @@ def is_compiled() -> bool:
 
 def ensure_compiled(announce: Callable[[str], None]) -> None:
     """Compile if that was not done yet; a process that does not train itself need not load the kernels."""
-    if not is_compiled():
-        load_kernels(announce)
+    folder = cache_folder()
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") != "0" or _is_whole(folder):
+        return
+    announce("Compiling the engine for this machine, once: about 15 seconds ...")
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not _is_whole(folder):  # else another process has compiled it while we waited
+            _clear(folder)
+            _compile()
+            _write_manifest(folder)
+            _remove_old(folder.parent)
+
+
+def _compile() -> None:
+    """Import the kernels in a child process, which ends with this one because its input then ends."""
+    code = (
+        "import os, sys, threading, importlib;"
+        "threading.Thread(target=lambda: (sys.stdin.read(), os._exit(1)), daemon=True).start();"
+        f"sys.path[:] = {sys.path!r}; importlib.import_module({KERNELS!r}); sys.stderr.flush(); os._exit(0)"
+    )
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as child:  # noqa: S603 - our own code
+        try:
+            error = child.stderr.read().decode(errors="replace")
+            if child.wait() != 0:
+                raise RuntimeError(f"the engine cannot be compiled: {error.strip()[-2000:]}")
+        finally:
+            child.kill()
 
 
 def cache_folder() -> Path:
     """The folder for this version of the engine on this kind of machine; a temporary one where none can be kept."""
+    key = _key()
     inherited = os.environ.get(INHERITED)
-    if inherited and _is_private(Path(inherited)):
+    if inherited and inherited.endswith(key) and _is_private(Path(inherited)):
         return Path(inherited)
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
-    folder = base / "hpsearch" / _key()
     try:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
+        folder = base / "hpsearch" / key
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (folder / "lock").touch(mode=0o600)
         private = _is_private(folder)
     except (OSError, RuntimeError):
         private = False
     if not private:
-        folder = Path(tempfile.mkdtemp(prefix="hpsearch-engine-"))
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        base = Path(tempfile.mkdtemp(prefix="hpsearch-"))
+        atexit.register(_remove_if_owner, base, os.getpid())
+        folder = base / key
+        folder.mkdir(mode=0o700)
     os.environ[INHERITED] = str(folder)
     return folder
+
+
+def _remove_if_owner(folder: Path, owner: int) -> None:
+    """Delete a temporary folder, but not at the end of a forked worker."""
+    if os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_old(base: Path) -> None:
+    """Keep the machine code of the latest few versions; each takes about a megabyte."""
+    folders = sorted((path for path in base.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
+    for folder in folders[:-KEPT_VERSIONS]:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _key() -> str:
@@ -89,7 +126,8 @@ def _key() -> str:
     parts = [str(source), str(status.st_mtime_ns), source.read_bytes(), (here / "layout.py").read_bytes()]
     parts += [(here / "hyperparameters.py").read_bytes(), sys.version, _processor()]
     parts += [importlib.metadata.version(name) for name in ("numba", "llvmlite", "numpy", "scipy")]
-    parts += [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith("NUMBA_C")]
+    switches = {name: value for name, value in os.environ.items() if name.startswith("NUMBA_")}
+    parts += [f"{name}={switches[name]}" for name in sorted(switches) if name not in WITHOUT_EFFECT]
     digest = hashlib.sha256()
     for part in parts:
         digest.update(part if isinstance(part, bytes) else part.encode())

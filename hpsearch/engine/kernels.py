@@ -19,8 +19,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import float32, float64, from_dtype, int32, int64, njit, void
+from numba import config, float32, float64, from_dtype, int32, int64, njit, void
 
+from hpsearch.engine.cache import cache_folder
 from hpsearch.engine.layout import (
     ACTIVATIONS,
     EVALUATION_ROWS,
@@ -41,6 +42,8 @@ OPTIONS = {
     "nogil": True,
 }
 helper = njit(**OPTIONS)
+# The entries below are kept in our own folder (see cache.py); at the end of the file Numba gets its setting back.
+_cache_of_others, config.CACHE_DIR = config.CACHE_DIR, str(cache_folder())
 
 CLASSIFICATION = TASKS.index("classification")
 
@@ -322,8 +325,8 @@ def softmax(z):
 def judge(task, outputs, labels, targets, tally):
     """Add the rows of the output layer's z (m, k) to `tally`; return their summed loss.
 
-    Classes: softmax and cross-entropy -log a_c. Regression: half the squared error, whose derivative is the error
-    itself.
+    Classes: softmax and cross-entropy -log a_c, each term a float32. Regression: half the squared error, whose
+    derivative is the error itself; its squares are float64, or they would overflow and lose digits.
     """
     total = 0.0
     m, k = outputs.shape
@@ -343,8 +346,8 @@ def judge(task, outputs, labels, targets, tally):
             tally[CLASSES + 2 * label + 1] += top == label
     else:
         for i in range(m):
-            y = float(targets[i, 0])
-            miss = float(outputs[i, 0]) - y
+            y = np.float64(targets[i, 0])
+            miss = np.float64(outputs[i, 0]) - y
             total += 0.5 * miss * miss
             tally[ABSOLUTE] += abs(miss)
             tally[SQUARED] += miss * miss
@@ -514,7 +517,8 @@ def metric_of(metric, tally, scores, labels):
         return math.sqrt(tally[SQUARED] / rows)
     if metric == MAE:
         return tally[ABSOLUTE] / rows
-    return 1.0 - tally[SQUARED] / (tally[TARGET_SQUARED] - tally[TARGET] * tally[TARGET] / rows)
+    spread = tally[TARGET_SQUARED] - tally[TARGET] * tally[TARGET] / rows
+    return 1.0 - tally[SQUARED] / spread if spread > 0 else np.nan
 
 
 @helper
@@ -614,18 +618,18 @@ def train(
             for i in range(m):
                 for j in range(outputs.shape[1]):
                     scores[picked[i], j] = outputs[i, j]
-        at["update"] += 1
-        updates -= 1
         if not math.isfinite(loss):
             at["status"] = DIVERGED
             break
+        at["update"] += 1
+        updates -= 1
         backward(weights, sizes, task, batch_labels, batch_targets, m, workspace, gradient)
         if s["l2"] != 0.0:
             decay_gradient(gradient, weights, sizes, s["l2"] / m)
         if at["row"] == 0:
             total = 0.0
             for i in range(gradient.shape[0]):
-                total += float(gradient[i]) * float(gradient[i])
+                total += np.float64(gradient[i]) * np.float64(gradient[i])
             at["grad_norm"] = math.sqrt(total)
         optimise(weights, gradient, first, second, at["update"], settings)
         at["row"] += m
@@ -657,7 +661,7 @@ def train(
         if not math.isfinite(line[1]):
             at["status"] = DIVERGED
             break
-        if at["best_epoch"] == 0 or sign * value < at["best_score"] - s["min_delta"]:
+        if math.isnan(at["best_score"]) or sign * value < at["best_score"] - s["min_delta"]:
             at["best_epoch"] = at["epoch"]
             at["best_score"] = sign * value
             for i in range(weights.shape[0]):
@@ -667,3 +671,6 @@ def train(
         elif s["patience"] > 0 and at["epoch"] - at["best_epoch"] >= s["patience"]:
             at["status"] = STOPPED
     return at["status"]
+
+
+config.CACHE_DIR = _cache_of_others

@@ -21,6 +21,7 @@ STATUSES = ("running", "finished", "stopped early", "diverged")
 # The first places of a tally, the running sums from which every metric of a pass over rows is made;
 # two more follow for each class: its rows, and those of them that were predicted right.
 TALLY = ("rows", "loss", "absolute", "squared", "target", "target_squared")
+# Train values are those of the batches while the weights changed; grad_norm is the first batch's, L2 included.
 CURVES = ("train_loss", "dev_loss", "train_metric", "dev_metric", "learning_rate", "grad_norm")
 
 # Rows that an evaluation takes at a time: fixed, so that a prediction repeats the arithmetic of training's dev
@@ -59,7 +60,7 @@ STATE = np.dtype(
         ("row", np.int64),  # rows of the epoch under way that are used
         ("update", np.int64),
         ("best_epoch", np.int64),  # 1 = after the first epoch; 0: none yet
-        ("best_score", np.float64),  # smaller is better whatever the metric
+        ("best_score", np.float64),  # smaller is better whatever the metric; NaN: none yet
         ("grad_norm", np.float64),
     ],
     align=True,

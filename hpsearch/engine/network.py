@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import time
 from typing import TYPE_CHECKING, Any, Protocol
@@ -48,6 +49,7 @@ class Rows(Protocol):
 def start_engine(announce: Callable[[str], None] = lambda _: None) -> ModuleType:
     """Load (or compile) the kernels and hold BLAS to one thread, for results would depend on their number."""
     kernels = load_kernels(announce)
+    importlib.import_module("scipy.linalg.cython_blas")  # np.dot's BLAS, else loaded at the first product, unlimited
     threadpool_limits(1, user_api="blas")
     return kernels
 
@@ -105,7 +107,9 @@ class Network:
         """
         kernels = start_engine()
         weights = _gate(weights)
-        inputs, labels, targets = _gate_rows(rows)
+        if weights.shape != (self.parameters,):
+            raise ValueError(f"weights have shape {weights.shape}, the network has {self.parameters} parameters")
+        inputs, labels, targets = _gate_rows(rows, self.sizes, labelled=False)
         n_outputs = int(self.sizes[-1])
         scores = np.zeros((len(inputs), n_outputs), np.float32)
         metrics = np.zeros(len(METRICS))
@@ -128,7 +132,7 @@ class Training:
         self.network = network
         self.train = train
         self.dev = dev
-        self._kernels = start_engine()
+        kernels = start_engine()
         sizes, settings = network.sizes, network.settings
         n_outputs = int(sizes[-1])
         batch = network.batch_rows(len(train.inputs))
@@ -136,6 +140,7 @@ class Training:
         ranks = METRICS[settings["metric"][0]] == "auc"  # the one metric that needs every prediction at once
 
         self.state = np.zeros(1, STATE)
+        self.state["best_score"] = np.nan
         self.weights = aligned_zeros(network.parameters)
         self.best = aligned_zeros(network.parameters)
         self.curves = np.zeros((int(settings["epochs"][0]), len(CURVES)))
@@ -149,8 +154,8 @@ class Training:
             sizes,
             settings,
             self.state,
-            *_gate_rows(train),
-            *_gate_rows(dev),
+            *_gate_rows(train, sizes),
+            *_gate_rows(dev, sizes),
             np.zeros(len(train.inputs), np.int64),  # order
             np.zeros(batch, np.int32),
             np.zeros((batch, 1), np.float32),
@@ -161,7 +166,7 @@ class Training:
             np.zeros((len(dev.inputs) if ranks else 0, n_outputs), np.float32),
             self.curves,
         )
-        self._kernels.initialise(self.weights, sizes, settings)
+        kernels.initialise(self.weights, sizes, settings)
         # A first guess at the updates of a slice, from a slow machine's 1 GFLOP/s; then measured.
         self._slice = max(1, int(SLICE_SECONDS * 1e9 / max(update_flops(sizes, batch), 1e5)))
 
@@ -175,7 +180,7 @@ class Training:
 
     def advance_by(self, updates: int) -> int:
         """Train for at most `updates` updates; return the status code (see layout.STATUSES)."""
-        return int(self._kernels.train(updates, *self._arrays))
+        return int(load_kernels().train(updates, *self._arrays))
 
     @property
     def status(self) -> str:
@@ -214,5 +219,19 @@ def _gate(array: np.ndarray, dtype: type = np.float32) -> np.ndarray:
     return array
 
 
-def _gate_rows(rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return _gate(rows.inputs), _gate(rows.labels, np.int32), _gate(rows.targets)
+def _gate_rows(rows: Rows, sizes: np.ndarray, *, labelled: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Inputs, labels and targets as the kernels want them; ValueError for shapes or labels that would lead them astray.
+
+    `labelled` says that labels or targets must be there; without it both may be empty.
+    """
+    inputs, labels, targets = _gate(rows.inputs), _gate(rows.labels, np.int32), _gate(rows.targets)
+    if inputs.ndim != 2 or inputs.shape[1] != sizes[0] or len(inputs) == 0:
+        raise ValueError(f"inputs have shape {inputs.shape}, not (1 or more rows, {sizes[0]} features)")
+    if labels.ndim != 1 or targets.ndim != 2 or targets.shape[1] != 1:
+        raise ValueError(f"labels have shape {labels.shape} and targets {targets.shape}, not (rows,) and (rows, 1)")
+    known = len(labels) + len(targets)
+    if known != len(inputs) and (labelled or known != 0):
+        raise ValueError(f"{len(labels)} labels and {len(targets)} targets for {len(inputs)} rows")
+    if len(labels) and not 0 <= labels.min() <= labels.max() < sizes[-1]:
+        raise ValueError(f"labels from {labels.min()} to {labels.max()} for a network with {sizes[-1]} outputs")
+    return inputs, labels, targets

@@ -67,7 +67,7 @@ def test_value_metrics(rows):
             "mae": oracle.mean_absolute_error(y, z),
             "r2": oracle.r2_score(y, z),
         },
-        rel=2e-7,
+        rel=1e-9,
     )
     assert found == pytest.approx({name: reference.METRICS[name](z, y) for name in found})
 

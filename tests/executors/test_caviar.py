@@ -247,7 +247,7 @@ def test_workers_do_not_outlive_a_parent_that_was_killed(shared_wine):
     parent = subprocess.Popen(
         [sys.executable, "-c", ORPHANS, str(shared_wine)], stdout=subprocess.PIPE, text=True, start_new_session=True
     )
-    with parent:
+    try:
         workers = [int(pid) for pid in parent.stdout.readline().split()]
         assert len(workers) == 3
         at_work(workers[0])
@@ -257,6 +257,10 @@ def test_workers_do_not_outlive_a_parent_that_was_killed(shared_wine):
         killed = time.monotonic()
         until(lambda: not session(parent.pid) or time.monotonic() > killed + GONE_SECONDS)
         assert session(parent.pid) == []
+    finally:
+        for pid in session(parent.pid):
+            os.kill(pid, signal.SIGKILL)
+        parent.communicate()
 
 
 def session(leader):
