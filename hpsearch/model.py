@@ -18,7 +18,7 @@ from hpsearch import strict_yaml
 from hpsearch.data.normalising import Normalizer
 from hpsearch.data.preparing import Preparation
 from hpsearch.engine.network import Network
-from hpsearch.errors import HpsearchError, RunError
+from hpsearch.errors import ConfigError, HpsearchError, RunError
 from hpsearch.files import storage_errors, write_atomically
 from hpsearch.trial import SCALED_METRICS
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 WEIGHTS = "weights.safetensors"
 DESCRIPTION = "model.yaml"
+KEYS = {"format", "trial", "metric", "layers", "hyperparameters", "weights_sha256", "preparation", "normalizer"}
 
 
 @dataclass(frozen=True)
@@ -42,25 +43,26 @@ class Model:
     trial: int
     network: Network
     weights: np.ndarray
-    task: str
     metric: str
-    classes: list[Any]
-    target_mean: float
-    target_sd: float
     preparation: Preparation
     normalizer: Normalizer
 
     @classmethod
     def of_trial(cls, result: TrialResult, data: Dataset, metric: str) -> Model:
         """The model of a trial that was trained on `data`."""
-        network = Network(
-            result.config, n_inputs=data.n_inputs, n_outputs=data.n_outputs, task=data.task, metric=metric
-        )
+        network = _network(result.config, data.preparation, metric)
         normalizer = data.normalizers[network.hyperparameters["normalize"]]
-        return cls(
-            result.number, network, result.weights, data.task, metric, data.classes,
-            data.target_mean, data.target_sd, data.preparation, normalizer,
-        )  # fmt: skip
+        return cls(result.number, network, result.weights, metric, data.preparation, normalizer)
+
+    @property
+    def task(self) -> str:
+        """`classification` or `regression`."""
+        return self.preparation.target.task
+
+    @property
+    def classes(self) -> list[Any]:
+        """The classes in the order of the outputs; empty for regression."""
+        return self.preparation.target.classes
 
     def save(self, folder: Path) -> None:
         """Write both files, each in one step; the description, which names the weights by checksum, comes last."""
@@ -70,13 +72,9 @@ class Model:
         description = {
             "format": FORMAT,
             "trial": self.trial,
-            "task": self.task,
             "metric": self.metric,
             "layers": self.network.sizes.tolist(),
             "hyperparameters": self.network.hyperparameters,
-            "classes": self.classes,
-            "target_mean": self.target_mean,
-            "target_sd": self.target_sd,
             "weights_sha256": hashlib.sha256(weights).hexdigest(),
             "preparation": self.preparation.to_dict(),
             "normalizer": self.normalizer.to_dict(),
@@ -90,32 +88,37 @@ class Model:
         path = folder / DESCRIPTION
         if not path.is_file() or not (folder / WEIGHTS).is_file():
             raise RunError(f"{folder}: no model there ({DESCRIPTION} and {WEIGHTS})")
-        found = strict_yaml.read_plain(path)
-        if not isinstance(found, dict) or found.get("format") != FORMAT:
-            raise RunError(f"{path}: not a model of this version of hpsearch")
         with storage_errors(folder):
             content = (folder / WEIGHTS).read_bytes()
-        if hashlib.sha256(content).hexdigest() != found.get("weights_sha256"):
+        try:
+            found = strict_yaml.read_plain(path)
+        except ConfigError as error:
+            raise RunError(str(error)) from None
+        if not isinstance(found, dict) or found.get("format") != FORMAT or found.keys() != KEYS:
+            raise RunError(f"{path}: not a model of this version of hpsearch")
+        if hashlib.sha256(content).hexdigest() != found["weights_sha256"]:
             raise RunError(
                 f"{folder / WEIGHTS}: not the weights that {DESCRIPTION} describes; one of the two was changed"
             )
         try:
-            layers = found["layers"]
-            network = Network(
-                found["hyperparameters"],
-                n_inputs=layers[0],
-                n_outputs=layers[-1],
-                task=found["task"],
-                metric=found["metric"],
-            )
-            return cls(
-                found["trial"], network, _flat(safetensors.numpy.load(content), network),
-                found["task"], found["metric"],
-                found["classes"], found["target_mean"], found["target_sd"],
-                Preparation.from_dict(found["preparation"]), Normalizer.from_dict(found["normalizer"]),
-            )  # fmt: skip
-        except (KeyError, TypeError, ValueError, IndexError, safetensors.SafetensorError) as error:
+            tensors = safetensors.numpy.load(content)
+        except safetensors.SafetensorError as error:
+            raise RunError(f"{folder / WEIGHTS}: {error}") from None
+        try:
+            return cls._from_description(found, tensors)
+        except (HpsearchError, LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
             raise RunError(f"{path}: not a whole model: {type(error).__name__} {error}") from None
+
+    @classmethod
+    def _from_description(cls, found: dict[str, Any], tensors: dict[str, np.ndarray]) -> Model:
+        if type(found["trial"]) is not int or found["trial"] < 0:
+            raise ValueError(f"trial: {found['trial']!r} is not a trial's number")
+        preparation = Preparation.from_dict(found["preparation"])
+        network = _network(found["hyperparameters"], preparation, found["metric"])
+        if network.sizes.tolist() != found["layers"]:
+            raise ValueError(f"layers: {found['layers']!r} instead of {network.sizes.tolist()}")
+        normalizer = Normalizer.from_dict(found["normalizer"])
+        return cls(found["trial"], network, _flat(tensors, network), found["metric"], preparation, normalizer)
 
     def _tensors(self) -> dict[str, np.ndarray]:
         tensors = {}
@@ -133,16 +136,25 @@ class Model:
 
     def predict(self, frame: pl.DataFrame) -> np.ndarray:
         """Probabilities (rows, classes), or predicted values (rows, 1) in units of the target."""
-        empty = _Unlabelled(self.inputs(frame))
-        scores, _ = self.network.evaluate(self.weights, empty)
-        if self.task == "classification":
-            return scores
-        return (scores.astype(np.float64) * self.target_sd + self.target_mean).astype(np.float64)
+        scores, _ = self.network.evaluate(self.weights, _Unlabelled(self.inputs(frame)))
+        return scores if self.task == "classification" else self.preparation.target.original(scores)
 
     def judge(self, part: Part) -> dict[str, float]:
         """Every metric of the task on rows with known targets, in units of the target."""
         _, found = self.network.evaluate(self.weights, part)
-        return {name: value * (self.target_sd if name in SCALED_METRICS else 1.0) for name, value in found.items()}
+        sd = self.preparation.target.sd
+        return {name: value * (sd if name in SCALED_METRICS else 1.0) for name, value in found.items()}
+
+
+def _network(hyperparameters: dict[str, Any], preparation: Preparation, metric: str) -> Network:
+    target = preparation.target
+    return Network(
+        hyperparameters,
+        n_inputs=len(preparation.feature_names),
+        n_outputs=len(target.classes) or 1,
+        task=target.task,
+        metric=metric,
+    )
 
 
 def saved_trial(folder: Path) -> int | None:

@@ -97,10 +97,21 @@ def read(path: Path) -> Any:
 def read_plain(path: Path) -> Any:
     """A file that `dump` wrote, with its numbers and truth values; ConfigError if it is no YAML."""
     try:
-        return yaml.load(path.read_bytes(), Loader=_PlainLoader)  # noqa: S506 - a SafeLoader
+        content = path.read_bytes()
+        _check_depth(content)
+        return yaml.load(content, Loader=_PlainLoader)  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"{path}: not YAML: {reason[:200]}") from None
+
+
+def _check_depth(content: bytes) -> None:
+    """Raise ValueError for what `dump` never writes: aliases, and nesting that would overflow the C loader's stack."""
+    depth = 0
+    for event in yaml.parse(content, Loader=_PlainLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH or isinstance(event, yaml.AliasEvent):
+            raise ValueError(f"aliases, or deeper than {MAX_DEPTH} levels")
 
 
 def dump(value: Any) -> str:

@@ -80,6 +80,8 @@ class Study:
             self._tell()
             if self._goal_place is not None:
                 return self._finish("goal", self._goal_place + 1)
+            if self._told == len(self._numbers):
+                return self._finish("done", self._told)
             reason = self._stop.reason()
             if reason:
                 return self._finish(reason, self._told)
@@ -87,8 +89,6 @@ class Study:
                 self._directory.start(trial)
                 executor.submit(trial)
                 outstanding += 1
-            if outstanding == 0:
-                return self._finish("done", self._told)
             results = executor.wait(WAIT_SECONDS)
             for result in results:
                 outstanding -= 1

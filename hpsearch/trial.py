@@ -102,9 +102,10 @@ def run_trial(trial: Trial, data: SearchData, settings: TrialSettings, watch: Wa
     `watch` is called after every slice (about 50 ms); what it raises passes through.
     """
     # The engine takes a second to load, and commands that only read results need none.
-    from hpsearch.engine.network import Network, Training  # noqa: PLC0415
+    from hpsearch.engine.network import Network, Training, start_engine  # noqa: PLC0415
     from hpsearch.seeds import Purpose, stream_key  # noqa: PLC0415
 
+    start_engine()
     began = time.time()
     clock = time.perf_counter()
     keys = tuple(stream_key(settings.seed, trial.number, purpose) for purpose in (Purpose.INIT, Purpose.SHUFFLE))

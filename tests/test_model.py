@@ -178,13 +178,12 @@ def test_predicted_values_have_the_unit_of_the_target(tmp_path, line_result, lin
     assert line_result.metrics["dev_r2"] > 0.9
 
 
-def test_one_row_is_predicted_as_among_many_and_none_as_none(saved):
+def test_one_row_is_predicted_as_among_many_whatever_the_order_of_columns(saved):
     model = Model.load(saved)
     frame = read_table(bundled_path("wine"))
     together = model.predict(frame)
     alone = np.concatenate([model.predict(frame[i : i + 1]) for i in range(0, 178, 20)])
     np.testing.assert_allclose(alone, together[::20], rtol=1e-5, atol=1e-7)
-    assert model.predict(frame[:0]).shape == (0, 3)
     shuffled = frame.select(reversed(frame.columns))
     assert model.predict(shuffled).tobytes() == together.tobytes()
 
@@ -215,7 +214,7 @@ def test_cut_weights_are_refused_with_any_checksum(saved, size):
     (saved / WEIGHTS).write_bytes(content)
     assert "not the weights" in refused(saved)
     put_weights(saved, content)
-    assert "not a whole model" in refused(saved)
+    assert "weights.safetensors: " in refused(saved)
 
 
 def test_the_weights_of_another_network_are_refused(saved):
@@ -247,8 +246,7 @@ def test_a_description_of_something_else_is_refused(saved, text):
     assert "not a model of this version" in refused(saved)
 
 
-@pytest.mark.parametrize("key", ["trial", "task", "metric", "layers", "hyperparameters", "classes", "target_mean",
-                                 "target_sd", "weights_sha256"])  # fmt: skip
+@pytest.mark.parametrize("key", ["trial", "metric", "layers", "hyperparameters", "weights_sha256"])
 def test_a_description_without_one_of_its_keys_is_refused(saved, key):
     change(saved, **{key: "LEFT OUT"})
     refused(saved)
@@ -284,7 +282,7 @@ def test_a_planted_pickle_is_not_executed(saved, tmp_path):
     assert mark.is_dir(), "the trap works"
     mark.rmdir()
     put_weights(saved, trap)
-    assert "not a whole model" in refused(saved)
+    assert "weights.safetensors: " in refused(saved)
     (saved / DESCRIPTION).write_bytes(trap)
     with pytest.raises(HpsearchError):
         Model.load(saved)
@@ -310,3 +308,11 @@ def test_shared_arrays_are_no_pickles(shared_wine, tmp_path):
     with pytest.raises(StorageError):
         load_shared(tmp_path)
     assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    "text", [b"a: [", b"\xff\xfe", b"a: !!python/object/apply:os.mkdir [x]", b"[" * 100_000, b"a: &a [1]\nb: *a"]
+)
+def test_a_description_that_is_no_yaml_of_ours(saved, text):
+    (saved / "model.yaml").write_bytes(text)
+    assert "model.yaml" in refused(saved)

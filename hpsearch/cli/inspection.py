@@ -53,7 +53,7 @@ def _shown_columns(record: RunRecord, columns: list[str], rows: list[dict[str, A
     """The columns that tell trials apart; constants and empty columns are left to the data formats."""
     constant = {name for name, spec in record.study["space"].items() if not isinstance(spec, dict | list)}
     filled = {name for row in rows for name, value in row.items() if value is not None}
-    wide = {"updates", "gflop"}
+    wide = {"updates", "gflop", "max_epochs"}
     return [name for name in columns if name not in constant | wide and (name in filled or name in ("trial", "state"))]
 
 

@@ -80,7 +80,7 @@ def predict(
     from hpsearch.cli.progress import say
     from hpsearch.data.reading import read_table
     from hpsearch.engine.network import start_engine
-    from hpsearch.files import write_atomically
+    from hpsearch.files import storage_errors, write_atomically
     from hpsearch.model import Model
     from hpsearch.run_directory.results import csv_text
 
@@ -100,7 +100,11 @@ def predict(
         rows = [{"prediction": value} for value in scores[:, 0].tolist()]
     text = csv_text(["prediction", *names], rows)
     if out:
-        write_atomically(out, text.encode())
+        if out.exists() and not out.is_file():  # a pipe or a device is written to, not replaced
+            with storage_errors(out):
+                out.write_text(text, encoding="utf-8")
+        else:
+            write_atomically(out.resolve(), text.encode())
         say(f"{out}: {readable(len(rows))} predictions")
     else:
         print(text, end="")

@@ -43,20 +43,33 @@ class Executor(ABC):
         self.close()
 
 
-def available_cpus(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+def available_cpus(cgroup: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int:
     """CPUs that this process may use: its affinity, and the quota of its control group rounded up."""
     affine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, math.ceil(min(affine, _cgroup_quota(cgroup))))
+    return max(1, math.ceil(min(affine, _cgroup_quota(cgroup, own))))
 
 
-def _cgroup_quota(cgroup: Path) -> float:
-    """CPUs' worth of time granted by cgroup v2 (cpu.max) or v1; infinity where there is no limit."""
+def _cgroup_quota(cgroup: Path, own: Path) -> float:
+    """CPUs' worth of time granted by control groups; infinity where there is no limit.
+
+    Version 2: the smallest cpu.max from our own group, named in `own`, up to the root. Version 1: that of the root.
+    """
+    groups = [cgroup]
     try:
-        quota, period = (cgroup / "cpu.max").read_text(encoding="ascii").split()
-    except (OSError, ValueError):
-        try:
-            quota = (cgroup / "cpu/cpu.cfs_quota_us").read_text(encoding="ascii").strip()
-            period = (cgroup / "cpu/cpu.cfs_period_us").read_text(encoding="ascii").strip()
-        except OSError:
-            return math.inf
-    return math.inf if quota in ("max", "-1") else int(quota) / int(period)
+        name = own.read_text(encoding="utf-8").partition("0::/")[2].splitlines()
+    except OSError:
+        name = []
+    for part in Path(name[0]).parts if name else ():
+        groups.append(groups[-1] / part)
+    limit = min(_share((group / "cpu.max",)) for group in groups)
+    old = cgroup / "cpu"
+    return limit if limit < math.inf else _share((old / "cpu.cfs_quota_us", old / "cpu.cfs_period_us"))
+
+
+def _share(files: tuple[Path, ...]) -> float:
+    """Quota over period, which stand in one file or in two; infinity where they say no limit, or nothing sensible."""
+    try:
+        quota, period = (word for file in files for word in file.read_text(encoding="ascii").split())
+        return int(quota) / int(period) if int(quota) > 0 else math.inf
+    except (OSError, ValueError, ZeroDivisionError):
+        return math.inf

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from multiprocessing import connection, forkserver
 from typing import TYPE_CHECKING
 
+from hpsearch import errors
+from hpsearch.errors import NoValidTrialError
 from hpsearch.executors.base import Executor
 from hpsearch.trial import Trial, TrialResult, TrialState
 
@@ -24,16 +26,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from multiprocessing.context import ForkServerProcess
     from pathlib import Path
+    from typing import Any
 
     from hpsearch.trial import TrialSettings
 
 MAX_DEATHS_OF_TRIAL = 3
 MAX_DEATHS_IN_ROW = 20
+START_ATTEMPTS = 5
+START_SECONDS = 120.0  # the first one may wait for the engine to be loaded, on a busy machine
 GRACE_SECONDS = 1.0  # a worker ends its own trial at the timeout; only one that hangs is killed
 
 
-class WorkersDieError(RuntimeError):
-    """Workers die without a result, whatever they are given."""
+class WorkersDieError(NoValidTrialError):
+    """Workers die before they can begin."""
 
 
 @dataclass
@@ -41,15 +46,16 @@ class _Worker:
     number: int
     process: ForkServerProcess
     pipe: connection.Connection
+    ready: bool = False
     trial: Trial | None = None
-    deadline: float | None = None
+    deadline: float | None = None  # of time.monotonic: to be ready, then to end the trial
 
 
 class CaviarExecutor(Executor):
     """`jobs` worker processes for the data set that was saved in `folder` (see data.sharing).
 
     A worker that dies costs one attempt of its trial; a trial that kills three workers fails, and the run goes on.
-    Raises WorkersDieError when twenty die in a row.
+    What a worker raises is raised by `wait`; WorkersDieError when twenty in a row die before they are ready.
     """
 
     def __init__(self, folder: Path, settings: TrialSettings, jobs: int) -> None:
@@ -65,13 +71,19 @@ class CaviarExecutor(Executor):
 
     def _start(self, number: int) -> _Worker:
         ours, theirs = self._context.Pipe(duplex=True)
-        with _undisturbed_start():
-            process = self._context.Process(
-                target=_serve, args=(theirs, str(self._folder), self._settings, number), daemon=True
-            )
-            process.start()
+        process = self._context.Process(
+            target=_serve, args=(theirs, str(self._folder), self._settings, number), daemon=True
+        )
+        for attempt in range(START_ATTEMPTS):
+            try:
+                with _undisturbed_start():
+                    process.start()
+                break
+            except (ConnectionError, EOFError):  # the server died just now; the next attempt starts another
+                if attempt == START_ATTEMPTS - 1:
+                    raise
         theirs.close()
-        return _Worker(number, process, ours)
+        return _Worker(number, process, ours, deadline=time.monotonic() + START_SECONDS)
 
     def submit(self, trial: Trial) -> None:
         """Give the trial to an idle worker, or let it wait for one."""
@@ -82,13 +94,18 @@ class CaviarExecutor(Executor):
         for worker in self._workers:
             if worker.trial is None and self._waiting:
                 worker.trial = self._waiting.popleft()
-                if self._settings.trial_timeout:
-                    worker.deadline = time.monotonic() + self._settings.trial_timeout + GRACE_SECONDS
                 try:
                     worker.pipe.send(worker.trial)
                 except OSError:  # it died while idle; `wait` sees the end of its pipe and replaces it
                     self._waiting.appendleft(worker.trial)
                     worker.trial = None
+                if worker.ready:
+                    self._set_deadline(worker)
+
+    def _set_deadline(self, worker: _Worker) -> None:
+        """The time of a trial counts from when a worker that is ready has it."""
+        limited = self._settings.trial_timeout and worker.trial
+        worker.deadline = time.monotonic() + self._settings.trial_timeout + GRACE_SECONDS if limited else None
 
     def wait(self, seconds: float) -> list[TrialResult]:
         """Collect results; replace workers that died or hang."""
@@ -100,30 +117,56 @@ class CaviarExecutor(Executor):
             result = None
             if worker.pipe in ready:
                 try:
-                    result = worker.pipe.recv()
-                    worker.trial = worker.deadline = None
-                    self._deaths_in_row = 0
+                    kind, content = worker.pipe.recv()
                 except (EOFError, OSError):
                     result = self._bury(worker)
                     self._workers[place] = self._start(worker.number)
+                else:
+                    result = self._take(worker, kind, content)
             elif worker.deadline is not None and time.monotonic() > worker.deadline:
-                result = self._failed(worker, f"timeout: longer than {self._settings.trial_timeout:g} s")
-                _kill(worker)
+                result = self._end_hanging(worker)
                 self._workers[place] = self._start(worker.number)
             if result is not None:
                 results.append(result)
         self._dispatch()
         return results
 
+    def _end_hanging(self, worker: _Worker) -> TrialResult | None:
+        """Kill a worker that is over its time: its trial has failed, unless it never began."""
+        if not worker.ready:
+            return self._bury(worker)
+        _kill(worker)
+        return self._failed(worker, f"timeout: longer than {self._settings.trial_timeout:g} s")
+
+    def _take(self, worker: _Worker, kind: str, content: Any) -> TrialResult | None:
+        """What a message of a worker means."""
+        if kind == "error":
+            name, text = content
+            found = getattr(errors, name, None)
+            raise found(text) if found else RuntimeError(f"in a worker: {name}: {text}")
+        self._deaths_in_row = 0
+        if kind == "ready":
+            worker.ready = True
+            self._set_deadline(worker)
+            return None
+        worker.trial = worker.deadline = None
+        return content
+
     def _bury(self, worker: _Worker) -> TrialResult | None:
         """Take note of a death: its trial is tried again, or has failed for good."""
         _kill(worker)
-        self._deaths_in_row += 1
         code = worker.process.exitcode or 0
         cause = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        if self._deaths_in_row >= MAX_DEATHS_IN_ROW:
-            raise WorkersDieError(f"{MAX_DEATHS_IN_ROW} worker processes died in a row, the last one by {cause}")
+        if not worker.ready:
+            self._deaths_in_row += 1
+            if self._deaths_in_row >= MAX_DEATHS_IN_ROW:
+                raise WorkersDieError(
+                    f"{MAX_DEATHS_IN_ROW} worker processes died before they began, the last by {cause}"
+                )
         if worker.trial is None:
+            return None
+        if not worker.ready:  # not the trial's fault
+            self._waiting.appendleft(worker.trial)
             return None
         self._deaths[worker.trial.number] += 1
         if self._deaths[worker.trial.number] < MAX_DEATHS_OF_TRIAL:

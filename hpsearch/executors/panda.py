@@ -37,6 +37,8 @@ class PandaExecutor(Executor):
 
     def wait(self, seconds: float) -> list[TrialResult]:  # noqa: ARG002 - a trial is run to its end or abandoned
         """Run the submitted trial."""
+        if not self._waiting:
+            return []
         try:
             return [run_trial(self._waiting.pop(), self._data, self._settings, self._look)]
         except _AbandonedError:

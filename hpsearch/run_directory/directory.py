@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hpsearch import strict_yaml
 from hpsearch.errors import RunError
 from hpsearch.files import storage_errors, write_atomically
-from hpsearch.run_directory.journal import FORMAT, Journal
+from hpsearch.run_directory.journal import FORMAT, TAIL, Journal
 from hpsearch.run_directory.lock import RunLock
 from hpsearch.run_directory.record import JOURNAL, RunRecord, events_of
 from hpsearch.run_directory.results import write_views
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from hpsearch.trial import Trial, TrialResult
 
 LOCK = ".lock"
-SHARED_DATA = ".data"
+SHARED_DATA = ".shared-data"
 OURS = (
     "study.yaml",
     "trials.csv",
@@ -33,6 +34,7 @@ OURS = (
     "report.html",
     SHARED_DATA,
     JOURNAL,
+    TAIL,
 )
 MAY_DIFFER = ("budget.trials", "budget.timeout", "goal", "max_failures", "data.source")
 VIEW_SHARE = 0.02  # of the time may go into rewriting the views while results arrive
@@ -54,9 +56,15 @@ class RunDirectory:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Delete the workers' data, close the journal, let the next one in."""
         shutil.rmtree(self.shared_data, ignore_errors=True)
-        self._journal.close()
-        self._lock.release()
+        try:
+            self._journal.close()
+        finally:
+            self._lock.release()
 
     @property
     def shared_data(self) -> Path:
@@ -67,6 +75,14 @@ class RunDirectory:
         """Write events to the journal and take them into the record."""
         for offset_and_event in self._journal.append(events, sync=sync):
             self.record.note(*offset_and_event)
+
+    def clean(self) -> None:
+        """Take away what a process that was killed left half written."""
+        self._journal.cut_tail()
+        for place in (self.folder, self.folder / "model"):
+            for draft in place.glob(".*.tmp"):
+                if re.fullmatch(r"\.[a-z]+\.[a-z]+\.\d+\.tmp", draft.name):
+                    draft.unlink(missing_ok=True)
 
     def start(self, trial: Trial) -> None:
         """Note that a trial has begun."""
@@ -81,10 +97,10 @@ class RunDirectory:
 
     def finish(self, reason: str, counted: int | list[int]) -> None:
         """Note how the run ended and which trials count (the first so many, or these), and write the final views."""
-        end = {"event": "end", "reason": reason, "counted": counted}
         before = self.record.end
+        counted = _union(self.record.counted_before, counted)
         if before is None or (before["reason"], before["counted"]) != (reason, counted):
-            self.note([end])
+            self.note([{"event": "end", "reason": reason, "counted": counted}])
         self.write_views()
 
     def evaluated(self, event: dict[str, Any]) -> None:
@@ -120,15 +136,19 @@ def open_run(
     try:
         if overwrite:
             _remove_run(folder)
-        journal = Journal(folder / JOURNAL)
-        directory = RunDirectory(folder, lock, journal)
+        directory = RunDirectory(folder, lock, Journal(folder / JOURNAL))
+    except BaseException:
+        lock.release()
+        raise
+    try:
         if directory.record.study:
             _check_same(directory, study, data)
-        else:
+        directory.clean()
+        if not directory.record.study:
             directory.note([{"event": "study", "format": FORMAT, "study": study, "data": data, "run": provenance}])
         write_atomically(folder / "study.yaml", strict_yaml.dump({**study, "run": provenance}).encode())
     except BaseException:
-        lock.release()
+        directory.close()
         raise
     return directory
 
@@ -139,10 +159,12 @@ def reopen(folder: Path) -> RunDirectory:
         raise RunError(f"{folder}: not a run directory (it has no {JOURNAL})")
     lock = RunLock(folder / LOCK)
     try:
-        return RunDirectory(folder, lock, Journal(folder / JOURNAL))
+        directory = RunDirectory(folder, lock, Journal(folder / JOURNAL))
     except BaseException:
         lock.release()
         raise
+    directory.clean()
+    return directory
 
 
 def _remove_run(folder: Path) -> None:
@@ -169,11 +191,19 @@ def _check_same(directory: RunDirectory, study: dict[str, Any], data: dict[str, 
         raise RunError(f"{directory.folder}: holds another study: {shown} (choose another -o DIR, or --overwrite)")
 
 
+def _union(before: int | list[int], now: int | list[int]) -> int | list[int]:
+    """Both the trials that counted and those that do now: a shorter look at a run takes nothing from it."""
+    if isinstance(before, int) and isinstance(now, int):
+        return max(before, now)
+    both = [range(part) if isinstance(part, int) else part for part in (before, now)]
+    return sorted({*both[0], *both[1]})
+
+
 def _check_folder(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{folder}: is a file; -o names a folder")
     if folder.is_dir() and not (folder / JOURNAL).exists():
-        foreign = sorted(path.name for path in folder.iterdir() if path.name not in (LOCK, SHARED_DATA))
+        foreign = sorted(path.name for path in folder.iterdir() if path.name != LOCK)
         if foreign:
             raise RunError(f"{folder}: holds {foreign[0]!r} and is not a run directory; choose another -o DIR")
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FORMAT = 1
+TAIL = "journal.jsonl.damaged-tail"
 _CRC_LENGTH = len(',"crc":"00000000"}')
 
 
@@ -73,7 +74,8 @@ def _scan(path: Path) -> tuple[Iterator[tuple[int, dict[str, Any]]], int]:
             events.append((offset, event))
             end = offset + len(line) + 1
         offset += len(line) + 1
-    torn_at_birth = b"\n" not in content and content.startswith(b'{"seq":0,')
+    start = b'{"seq":0,'
+    torn_at_birth = b"\n" not in content and content[: len(start)] == start[: len(content)]
     if content and not events and not torn_at_birth:
         raise JournalError(f"{path}: not a journal of hpsearch, or its first line is damaged")
     if events and events[0][1].get("format") != FORMAT:
@@ -89,18 +91,25 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._count = 0
+        self._broken = False
         with storage_errors(path):
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        events, end = _scan(path)
+        try:
+            events, self._size = _scan(path)
+        except BaseException:
+            os.close(self._descriptor)
+            raise
         self.events = list(events)
         self._count = len(self.events)
-        self._size = end
-        with storage_errors(path):
-            if os.fstat(self._descriptor).st_size > end:
-                tail = os.pread(self._descriptor, os.fstat(self._descriptor).st_size - end, end)
-                path.with_name(f"{path.name}.damaged-tail").write_bytes(tail)
-                os.ftruncate(self._descriptor, end)
+
+    def cut_tail(self) -> None:
+        """Copy a damaged tail aside and cut it off; before the first `append`."""
+        with storage_errors(self.path):
+            damaged = os.fstat(self._descriptor).st_size - self._size
+            if damaged > 0:
+                tail = os.pread(self._descriptor, damaged, self._size)
+                self.path.with_name(TAIL).write_bytes(tail)
+                os.ftruncate(self._descriptor, self._size)
                 os.fsync(self._descriptor)
 
     def append(self, events: Iterable[dict[str, Any]], *, sync: bool = True) -> list[tuple[int, dict[str, Any]]]:
@@ -109,6 +118,8 @@ class Journal:
         Raises StorageError, and leaves the file as it was, when not all could be written: a full disk may take a part
         of the bytes without an error.
         """
+        if self._broken:
+            raise StorageError(f"{self.path}: an earlier write failed and could not be undone; start again")
         events = list(events)
         lines = [encode(self._count + i, event) for i, event in enumerate(events)]
         content = b"".join(lines)
@@ -121,7 +132,10 @@ class Journal:
             if sync:
                 os.fdatasync(self._descriptor)
         except OSError as error:
-            os.ftruncate(self._descriptor, start)
+            try:
+                os.ftruncate(self._descriptor, start)
+            except OSError:
+                self._broken = True  # whatever came next would stand behind half a line
             raise StorageError(f"{self.path}: {error.strerror}") from error
         self._count += len(lines)
         self._size += len(content)
@@ -130,5 +144,7 @@ class Journal:
     def close(self) -> None:
         """Sync and close."""
         with storage_errors(self.path):
-            os.fsync(self._descriptor)
-            os.close(self._descriptor)
+            try:
+                os.fsync(self._descriptor)
+            finally:
+                os.close(self._descriptor)

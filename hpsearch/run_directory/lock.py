@@ -9,7 +9,7 @@ import socket
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from hpsearch.errors import LockedError
+from hpsearch.errors import LockedError, StorageError
 from hpsearch.files import storage_errors
 
 if TYPE_CHECKING:
@@ -33,6 +33,9 @@ class RunLock:
             raise LockedError(
                 f"{path.parent}: in use by {holder}; wait for it, end it, or choose another -o DIR"
             ) from None
+        except OSError as error:
+            self._file.close()
+            raise StorageError(f"{path}: cannot be locked: {error.strerror}") from None
         with storage_errors(path):
             self._file.truncate(0)
             note = {

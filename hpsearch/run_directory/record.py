@@ -27,6 +27,7 @@ class RunRecord:
     running: dict[int, dict[str, Any]] = field(default_factory=dict)
     curve_offsets: dict[int, int] = field(default_factory=dict)
     end: dict[str, Any] | None = None
+    counted_before: int | list[int] = 0  # by the last end, though the run went on since
     evaluations: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
@@ -37,7 +38,10 @@ class RunRecord:
             raise RunError(
                 f"{folder}: not a run directory (it has no {JOURNAL}); make one with: hpsearch random -o {folder}"
             )
-        return cls.replay(read(path))
+        record = cls.replay(read(path))
+        if not record.study:
+            raise RunError(f"{folder}: its run had no time to begin; start it again")
+        return record
 
     @classmethod
     def replay(cls, events: Iterable[tuple[int, dict[str, Any]]]) -> RunRecord:
@@ -64,6 +68,7 @@ class RunRecord:
             self.end = None
         elif kind == "end":
             self.end = event
+            self.counted_before = event["counted"]
             self.running = {}
         elif kind == "evaluation":
             self.evaluations.append(event)

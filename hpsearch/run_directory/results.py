@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from hpsearch.run_directory.record import RunRecord
     from hpsearch.trial import TrialResult
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\0")
+FORMULA_STARTS = tuple("=+-@\t\r\n\0\uff1d\uff0b\uff0d\uff20")
+COLUMN_OF = {"epochs": "max_epochs"}  # beside the epochs that a trial was trained for
 RUNNERS_UP = 4
 
 
@@ -32,7 +33,7 @@ def trial_columns(record: RunRecord) -> list[str]:
         "state",
         *(f"{part}_{metric}" for metric in metrics for part in ("dev", "train")),
         *("best_epoch", "epochs", "updates", "parameters", "gflop", "diagnosis", "error"),
-        *record.study["space"],
+        *(COLUMN_OF.get(name, name) for name in record.study["space"]),
     ]
 
 
@@ -49,24 +50,33 @@ def trial_row(result: TrialResult, columns: Iterable[str]) -> dict[str, Any]:
         "gflop": result.gflop,
         "diagnosis": diagnose(error=result.error, best_epoch=result.best_epoch, epochs=result.epochs) or None,
         "error": result.error or None,
-        **result.config,
+        **_config_cells(result.config),
     }
     return {name: values.get(name) for name in columns}
 
 
 def running_row(number: int, config: Mapping[str, Any], columns: Iterable[str]) -> dict[str, Any]:
     """The row of a trial that has no result yet."""
-    values = {"trial": number, "state": str(TrialState.RUNNING), **config}
+    values = {"trial": number, "state": str(TrialState.RUNNING), **_config_cells(config)}
     return {name: values.get(name) for name in columns}
+
+
+def _config_cells(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {COLUMN_OF.get(name, name): value for name, value in config.items()}
 
 
 def csv_text(columns: list[str], rows: Iterable[Mapping[str, Any]]) -> str:
     """Rows as CSV with a header; empty cells for None, and no text that a spreadsheet would take for a formula."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([_cell(name) for name in columns])
-    writer.writerows([_cell(row.get(name)) for name in columns] for row in rows)
-    return file.getvalue()
+    lines = [_csv_line(columns)]
+    lines += (_csv_line(row.get(name) for name in columns) for row in rows)
+    return "".join(lines)
+
+
+def _csv_line(cells: Iterable[Any]) -> str:
+    # With \r\n as the line's end the writer also quotes a cell that holds a lone \r.
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\r\n").writerow([_cell(cell) for cell in cells])
+    return line.getvalue()[:-2] + "\n"
 
 
 def _cell(value: Any) -> Any:
@@ -88,6 +98,8 @@ def write_views(folder: Path, record: RunRecord) -> None:
     winner = best_of(counted, record.metric, record.maximize)
     if winner:
         write_atomically(folder / "best.yaml", strict_yaml.dump(describe_best(record, winner)).encode())
+    else:
+        (folder / "best.yaml").unlink(missing_ok=True)
 
 
 def _timings(results: Iterable[TrialResult]) -> str:
@@ -104,26 +116,13 @@ def _timings(results: Iterable[TrialResult]) -> str:
 
 
 def _curves(folder: Path, record: RunRecord, numbers: Iterable[int]) -> str:
-    names = {"train_metric": f"train_{record.metric}", "dev_metric": f"dev_{record.metric}"}
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(
-        [
-            "trial",
-            "epoch",
-            "train_loss",
-            "dev_loss",
-            names["train_metric"],
-            names["dev_metric"],
-            "learning_rate",
-            "grad_norm",
-        ]
-    )
+    scores = [f"train_{record.metric}", f"dev_{record.metric}"]
+    lines = [_csv_line(["trial", "epoch", "train_loss", "dev_loss", *scores, "learning_rate", "grad_norm"])]
     for number in numbers:
         curves = read_curves(folder, record, number)
-        for epoch, line in enumerate(zip(*curves.values(), strict=True), start=1):
-            writer.writerow([number, epoch, *map(_cell, line)])
-    return file.getvalue()
+        for epoch, values in enumerate(zip(*curves.values(), strict=True), start=1):
+            lines.append(_csv_line([number, epoch, *values]))
+    return "".join(lines)
 
 
 def describe_best(record: RunRecord, winner: TrialResult) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -201,3 +202,17 @@ def test_best_can_be_piped_while_the_search_runs(shell, tmp_path):
     finally:
         search.terminate()
         search.communicate()
+
+
+def test_predictions_go_through_pipes_and_links(hpsearch, run_folder):
+    os.mkfifo("pipe")
+    reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
+    assert hpsearch("predict", run_folder, "wine", "-o", "pipe")[0] == 0
+    assert Path("pipe").is_fifo()
+    assert os.read(reader, 10) == b"prediction"
+    os.close(reader)
+    Path("real").write_text("old", encoding="utf-8")
+    Path("link").symlink_to("real")
+    assert hpsearch("predict", run_folder, "wine", "-o", "link")[0] == 0
+    assert Path("link").is_symlink()
+    assert Path("real").read_text(encoding="utf-8").startswith("prediction,p_0,p_1,p_2\n")

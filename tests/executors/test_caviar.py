@@ -63,8 +63,8 @@ def long_expected(undisturbed):
 
 
 def holder(executor, number):
-    """The process that has a trial; None while it waits for one."""
-    return next((w.process.pid for w in executor._workers if w.trial and w.trial.number == number), None)
+    """The process that works on a trial; None while no process has begun it."""
+    return next((w.process.pid for w in executor._workers if w.ready and w.trial and w.trial.number == number), None)
 
 
 def pids(executor):
@@ -80,6 +80,7 @@ def test_a_worker_killed_in_the_middle_costs_one_attempt(caviar, long_expected):
     executor = caviar(2)
     for trial in LONG_TRIALS[:2]:
         executor.submit(trial)
+    until(lambda: executor.wait(0.01) == [] and holder(executor, 0))
     victim = holder(executor, 0)
     at_work(victim)
     os.kill(victim, signal.SIGKILL)
@@ -180,6 +181,7 @@ def test_a_server_that_dies_is_replaced_with_its_workers(caviar, long_expected):
 
 def test_a_stopped_worker_is_over_its_time(caviar, expected):
     executor = caviar(2, trial_timeout=1.0)
+    until(lambda: executor.wait(0.02) == [] and all(worker.ready for worker in executor._workers))
     victim = pids(executor)[0]
     os.kill(victim, signal.SIGSTOP)
     results = gather(executor, SHORT[:3])

@@ -285,7 +285,7 @@ def test_overwrite_begins_anew_and_leaves_other_files(open_, finished, tmp_path)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "kept.npy").write_text("mine")
-    (finished / ".data").symlink_to(elsewhere)
+    (finished / ".shared-data").symlink_to(elsewhere)
 
     with open_({"study.seed": 5}, overwrite=True) as directory:
         assert directory.record.results == {}

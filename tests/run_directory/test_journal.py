@@ -44,8 +44,15 @@ def told(events):
     return [{key: value for key, value in event.items() if key not in RESERVED} for _, event in events]
 
 
-def reopened(path):
+def writer(path):
+    """A journal as a run opens it."""
     journal = Journal(path)
+    journal.cut_tail()
+    return journal
+
+
+def reopened(path):
+    journal = writer(path)
     journal.close()
     return told(journal.events)
 
@@ -108,7 +115,7 @@ def test_noise_is_no_line(noise):
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_what_json_does_not_have_is_refused_and_the_file_stays(path, value):
-    journal = Journal(path)
+    journal = writer(path)
     journal.append(EVENTS[:2])
     before = path.read_bytes()
     with pytest.raises(ValueError, match="JSON"):
@@ -123,7 +130,7 @@ def test_what_json_does_not_have_is_refused_and_the_file_stays(path, value):
 
 
 def test_events_come_back_in_order_with_their_offsets(path):
-    journal = Journal(path)
+    journal = writer(path)
     offsets = [offset for event in EVENTS for offset, _ in journal.append([event])]
     more = journal.append([{"event": "a"}, {"event": "b"}])
     journal.close()
@@ -137,7 +144,7 @@ def test_events_come_back_in_order_with_their_offsets(path):
 
 def test_a_second_writer_goes_on_with_the_next_number(path):
     for event in EVENTS:
-        journal = Journal(path)
+        journal = writer(path)
         journal.append([event])
         journal.close()
     assert [event["seq"] for _, event in read(path)] == list(range(len(EVENTS)))
@@ -156,7 +163,7 @@ def test_cut_at_every_byte_of_the_last_three_records(path):
         assert told(read(path)) == EVENTS[:whole]
         assert path.read_bytes() == content[:cut], "a reader changes nothing"
 
-        journal = Journal(path)
+        journal = writer(path)
         assert told(journal.events) == EVENTS[:whole]
         assert path.read_bytes() == kept
         if cut == len(kept):
@@ -328,7 +335,7 @@ def half(then):
     ids=["short", "short-then-full", "full", "broken", "sync-broken", "sync-over-quota"],
 )
 def test_a_failed_append_leaves_the_file_valid(path, monkeypatch, call, replacement):
-    journal = Journal(path)
+    journal = writer(path)
     journal.append(EVENTS[:3])
     before = path.read_bytes()
     with monkeypatch.context() as patch:
@@ -356,7 +363,7 @@ def largest_file(size):
 
 @pytest.mark.parametrize("room", [0, 1, 30])
 def test_a_write_that_the_kernel_cuts_short_is_taken_back(path, room):
-    journal = Journal(path)
+    journal = writer(path)
     journal.append(EVENTS[:3])
     before = path.read_bytes()
     with largest_file(len(before) + room), pytest.raises(StorageError, match=r"journal\.jsonl"):
@@ -375,7 +382,7 @@ def test_a_folder_that_is_not_there_is_a_storage_error(tmp_path):
 
 
 def test_without_sync_an_event_is_in_the_file_but_not_forced_to_the_disk(path, monkeypatch):
-    journal = Journal(path)
+    journal = writer(path)
     with monkeypatch.context() as patch:
         patch.setattr(journal_module.os, "fdatasync", failing(errno.EIO))
         journal.append(EVENTS[:1], sync=False)
