@@ -1,5 +1,5 @@
 """`python -m hpsearch` is the `hpsearch` command."""
 
-from hpsearch.cli.app import main
+from hpsearch.cli.start import main
 
 main()

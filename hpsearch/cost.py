@@ -28,10 +28,7 @@ class Cost:
 
 def predict_costs(trials: Sequence[Trial], data: SearchData, metric: str) -> list[Cost]:
     """The cost of each trial: seconds = updates * a + operations * b, fitted to the smallest and the largest."""
-    networks = [
-        Network(trial.config, n_inputs=data.n_inputs, n_outputs=data.n_outputs, task=data.task, metric=metric)
-        for trial in trials
-    ]
+    networks = [_network(trial, data, metric) for trial in trials]
     if not networks:
         return []
     rows = len(data.part("train", networks[0].hyperparameters["normalize"]).inputs)
@@ -43,6 +40,16 @@ def predict_costs(trials: Sequence[Trial], data: SearchData, metric: str) -> lis
     per_flop = max(per_flop, 0.0)
     per_update = max(seconds[0] - per_flop * flops[0], 0.0)
     return [_cost(network, rows, per_update, per_flop) for network in networks]
+
+
+def most_flop(trial: Trial, data: SearchData, metric: str, rows: int) -> float:
+    """Operations of a trial that is trained on `rows` rows for all its epochs."""
+    network = _network(trial, data, metric)
+    return float(network.hyperparameters["epochs"]) * network.epoch_flops(rows)
+
+
+def _network(trial: Trial, data: SearchData, metric: str) -> Network:
+    return Network(trial.config, n_inputs=data.n_inputs, n_outputs=data.n_outputs, task=data.task, metric=metric)
 
 
 def _updates_per_epoch(network: Network, rows: int) -> int:

@@ -58,6 +58,7 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
+_PlainDumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _PlainLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -116,8 +117,7 @@ def _check_depth(content: bytes) -> None:
 
 def dump(value: Any) -> str:
     """Plain data as YAML text, keys in their order; numbers are written so that they are read back bit for bit."""
-    text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=120, default_flow_style=None)
-    if any(separator in text for separator in "\x85\u2028\u2029"):
-        # Unescaped, PyYAML reads these line ends of Unicode as spaces.
-        return yaml.safe_dump(value, sort_keys=False, width=120, default_flow_style=None)
-    return text
+    style = {"Dumper": _PlainDumper, "sort_keys": False, "width": 120, "default_flow_style": None}
+    text = yaml.dump(value, allow_unicode=True, **style)
+    # Unescaped, PyYAML reads these line ends of Unicode as spaces.
+    return yaml.dump(value, **style) if any(separator in text for separator in "\x85\u2028\u2029") else text

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from hpsearch.trial import Trial, TrialState, best_of, score
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from hpsearch.executors.base import Executor
     from hpsearch.run_directory.directory import RunDirectory
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hpsearch.trial import TrialResult
 
 WAIT_SECONDS = 0.1
+BLOCK_PER_SLOT = 4
 
 
 class Observer(Protocol):
@@ -52,16 +53,25 @@ class Study:
     """Runs trials `numbers` of a strategy on an executor into a run directory.
 
     Results are recorded as they arrive and told to the strategy in order of their numbers, so what it proposes does not
-    depend on who was faster. What the run directory already holds is told, not run again.
+    depend on who was faster. What the run directory already holds is told, not run again. With several slots, the
+    costliest (by `cost`) of each few trials begin first: at the end no long one is left to run alone. No result depends
+    on that.
     """
 
-    def __init__(self, directory: RunDirectory, strategy: Strategy, numbers: Sequence[int], stop: StopRules) -> None:
+    def __init__(
+        self,
+        directory: RunDirectory,
+        strategy: Strategy,
+        numbers: Sequence[int],
+        stop: StopRules,
+        cost: Callable[[Trial], float] = lambda _: 0.0,
+    ) -> None:
         self._directory = directory
         self._record = directory.record
         self._strategy = strategy
         self._numbers = numbers
         self._stop = stop
-        self._asked = 0  # places in `numbers` that have been looked at
+        self._cost = cost
         self._told = 0
         self._goal_place: int | None = None
         self.best = best_of(
@@ -76,6 +86,7 @@ class Study:
         `keep` is given each result that is the best so far, with its weights, before they are dropped.
         """
         outstanding = 0
+        trials = self._trials(executor.slots)
         while True:
             self._tell()
             if self._goal_place is not None:
@@ -85,7 +96,7 @@ class Study:
             reason = self._stop.reason()
             if reason:
                 return self._finish(reason, self._told)
-            while outstanding < executor.slots and (trial := self._next()):
+            while outstanding < executor.slots and (trial := next(trials, None)):
                 self._directory.start(trial)
                 executor.submit(trial)
                 outstanding += 1
@@ -97,14 +108,12 @@ class Study:
             if not results:
                 observer.tick()
 
-    def _next(self) -> Trial | None:
-        """The next trial that has no result yet."""
-        while self._asked < len(self._numbers):
-            number = self._numbers[self._asked]
-            self._asked += 1
-            if number not in self._record.results:
-                return Trial(number, self._strategy.ask(number))
-        return None
+    def _trials(self, slots: int) -> Iterator[Trial]:
+        """The trials that have no result yet, in the order in which they are to begin."""
+        block = BLOCK_PER_SLOT * slots if slots > 1 else 1
+        for start in range(0, len(self._numbers), block):
+            missing = [n for n in self._numbers[start : start + block] if n not in self._record.results]
+            yield from sorted((Trial(n, self._strategy.ask(n)) for n in missing), key=self._cost, reverse=True)
 
     def _take(self, result: TrialResult, keep: Callable[[TrialResult], None]) -> None:
         self._directory.add(result)

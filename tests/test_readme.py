@@ -53,7 +53,7 @@ def test_every_command_prints_what_the_readme_shows(tmp_path, churn_csv):
             continue  # it is what runs this
         script = command.startswith("./")
         whole = script or "random digits" in command
-        environment = plain if script else {**short, "HPSEARCH_EPOCHS": "60"} if whole else short
+        environment = plain if script else {**short, "HPSEARCH_EPOCHS": "100"} if whole else short
         done = subprocess.run(
             command,
             shell=True,

@@ -12,12 +12,9 @@ import traceback
 import typer
 
 from hpsearch.cli import inspection, models, search
+from hpsearch.cli.start import hold_threads
 from hpsearch.cli.streams import discard, forgiving_streams
 from hpsearch.errors import HpsearchError, StorageError
-
-# Read by BLAS and OpenMP when they are loaded, here and in every process started from here. One thread each: the
-# parallelism is that of whole trials, and a sum over several threads would depend on their number.
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
@@ -52,8 +49,7 @@ def _version(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command line and exit: 0 done, otherwise the code of what went wrong (listed in the README)."""
-    for name in THREAD_VARIABLES:
-        os.environ[name] = "1"
+    hold_threads()
     arguments = sys.argv[1:] if arguments is None else arguments
     with forgiving_streams():
         code, signal_number = _run(arguments)

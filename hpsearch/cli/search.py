@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from hpsearch.run_directory.directory import RunDirectory
     from hpsearch.run_directory.record import RunRecord
     from hpsearch.strategies.base import Strategy
-    from hpsearch.trial import TrialResult
+    from hpsearch.trial import Trial, TrialResult
 
 MAX_MESH = 100_000
 SUMMARIES = {
@@ -113,7 +113,7 @@ def search(
         typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the study: data.split.test=0.1."),
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(min=1, envvar="HPSEARCH_EPOCHS", help="Epochs of a full trial [60].")
+        int | None, typer.Option(min=1, envvar="HPSEARCH_EPOCHS", help="Epochs of a full trial [100].")
     ] = None,
     metric: Annotated[
         str | None, typer.Option(envvar="HPSEARCH_METRIC", help="What to optimise [log_loss or rmse].")
@@ -173,8 +173,6 @@ def search(
         "budget.timeout": timeout, "budget.trial_timeout": trial_timeout, "goal": goal, "max_failures": max_failures,
     }  # fmt: skip
     overrides |= {key: value for key, value in flags.items() if value is not None}
-    if mode is Mode.CAVIAR and not (print_config or dry_run):
-        _start_server_early()
     plan = _plan(source, overrides, parameter or [], quiet=quiet, verbose=verbose)
     if print_config:
         from hpsearch.strict_yaml import dump
@@ -228,15 +226,6 @@ def _plan(source: str, overrides: dict[str, Any], parameters: list[str], *, quie
         points=study.strategy.points,
     )
     return _Plan(_source_name(source, study.data.source), study, data, strategy)
-
-
-def _start_server_early() -> None:
-    """Let the workers' server load the engine while this process reads the data; a compilation is announced first."""
-    from hpsearch.engine.cache import is_compiled
-    from hpsearch.executors.caviar import start_server
-
-    if is_compiled():
-        start_server()
 
 
 def _source_name(source: str, data_source: str) -> str:
@@ -386,7 +375,7 @@ class _Run:
                     began + timeout if timeout else None,
                     lambda: signals.received is not None,
                 )
-                study = Study(directory, plan.strategy, self._numbers, stop)
+                study = Study(directory, plan.strategy, self._numbers, stop, self._cost)
                 try:
                     with self._executor(directory, progress, stop, idle=done == len(self._numbers)) as executor:
                         self._reason = study.run(executor, progress, lambda result: self._keep(directory, result))
@@ -398,6 +387,11 @@ class _Run:
             again = shlex.join(["hpsearch", *sys.argv[1:]])
             say(f"interrupted; {len(record.results)} results are kept. To go on: {again}")
             raise InterruptedBySignalError(signals.received)
+
+    def _cost(self, trial: Trial) -> float:
+        from hpsearch.cost import most_flop
+
+        return most_flop(trial, self._plan.data, self._plan.study.metric, self._plan.data.rows["train"])
 
     def _announce(self, done: int) -> None:
         if self._quiet:

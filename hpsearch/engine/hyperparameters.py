@@ -113,7 +113,7 @@ HYPERPARAMETERS: dict[str, Hyperparameter] = {
     "batch_size": Hyperparameter(
         int, 256, "rows of an update; 1: on-line, full: all rows", low=1, high=2**31 - 1, words=("full",)
     ),
-    "epochs": Hyperparameter(int, 60, "passes over the training rows", low=1, high=1_000_000),
+    "epochs": Hyperparameter(int, 100, "passes over the training rows", low=1, high=1_000_000),
     "patience": Hyperparameter(
         int, 15, "epochs without a better dev score before the end; 0: never", low=0, high=1_000_000
     ),

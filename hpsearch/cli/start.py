@@ -1,0 +1,43 @@
+"""The entry of the `hpsearch` command: what must happen, or pays, before anything heavy is loaded."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+
+# Read by BLAS and OpenMP when they are loaded, here and in every process started from here. One thread each: the
+# parallelism is that of whole trials, and a sum over several threads would depend on their number.
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+SEARCHES = ("random", "grid")
+NOTHING_RUNS = {"-h", "--help", "--dry-run", "--print-config", "panda", "--mode=panda"}
+
+
+def main() -> None:
+    """Run the command line of this process and exit."""
+    hold_threads()
+    if sys.argv[1:2] and sys.argv[1] in SEARCHES and not NOTHING_RUNS & set(sys.argv):
+        _start_server()
+    from hpsearch.cli.app import main as run
+
+    run()
+
+
+def hold_threads() -> None:
+    """One thread for every numerical library."""
+    for name in THREAD_VARIABLES:
+        os.environ[name] = "1"
+
+
+def _start_server() -> None:
+    """Let the workers' server load the engine while this process loads its own modules and the data.
+
+    A guess from the words alone: a search in caviar mode, with an engine that needs no compiling. A wrong guess costs a
+    process that ends by itself.
+    """
+    from hpsearch.engine.cache import is_compiled
+    from hpsearch.executors.caviar import start_server
+
+    with contextlib.suppress(OSError):  # told later, by what cannot do without
+        if is_compiled():
+            start_server()
