@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hpsearch.trial import TrialResult
 
 WAIT_SECONDS = 0.1
-BLOCK_PER_SLOT = 4
+LAST_PER_SLOT = 2
 
 
 class Observer(Protocol):
@@ -54,8 +54,8 @@ class Study:
 
     Results are recorded as they arrive and told to the strategy in order of their numbers, so what it proposes does not
     depend on who was faster. What the run directory already holds is told, not run again. With several slots, the
-    costliest (by `cost`) of each few trials begin first: at the end no long one is left to run alone. No result depends
-    on that.
+    costliest (by `cost`) of the last few trials begin first, so that no long one is left to run alone. No result
+    depends on that.
     """
 
     def __init__(
@@ -110,10 +110,12 @@ class Study:
 
     def _trials(self, slots: int) -> Iterator[Trial]:
         """The trials that have no result yet, in the order in which they are to begin."""
-        block = BLOCK_PER_SLOT * slots if slots > 1 else 1
-        for start in range(0, len(self._numbers), block):
-            missing = [n for n in self._numbers[start : start + block] if n not in self._record.results]
-            yield from sorted((Trial(n, self._strategy.ask(n)) for n in missing), key=self._cost, reverse=True)
+        last = len(self._numbers) - LAST_PER_SLOT * slots if slots > 1 else len(self._numbers)
+        for place in range(max(last, 0)):
+            if self._numbers[place] not in self._record.results:
+                yield Trial(self._numbers[place], self._strategy.ask(self._numbers[place]))
+        missing = [number for number in self._numbers[max(last, 0) :] if number not in self._record.results]
+        yield from sorted((Trial(n, self._strategy.ask(n)) for n in missing), key=self._cost, reverse=True)
 
     def _take(self, result: TrialResult, keep: Callable[[TrialResult], None]) -> None:
         self._directory.add(result)

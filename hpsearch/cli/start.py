@@ -16,11 +16,24 @@ NOTHING_RUNS = {"-h", "--help", "--dry-run", "--print-config", "panda", "--mode=
 def main() -> None:
     """Run the command line of this process and exit."""
     hold_threads()
+    open_standard_streams()
     if sys.argv[1:2] and sys.argv[1] in SEARCHES and not NOTHING_RUNS & set(sys.argv):
         _start_server()
     from hpsearch.cli.app import main as run
 
     run()
+
+
+def open_standard_streams() -> None:
+    """Fill a closed standard stream (`2>&-`) with the null device, or the next file opened would take its number.
+
+    Whatever writes to "stderr" then, here or in a process started from here, would write into that file.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
 
 
 def hold_threads() -> None:

@@ -203,3 +203,28 @@ def test_a_shorter_look_takes_no_trial_away(tmp_path, open_here, make_result, ag
         with suppress(KeyError):
             Study(directory, Nothing(), again, StopRules()).run(Nothing(), SimpleNamespace(), None)
         assert (tmp_path / "r/trials.csv").read_bytes() == before
+
+
+def test_the_costliest_of_the_last_trials_begin_first_and_nothing_else_changes(open_here, make_result):
+    begun = []
+
+    class Executor(Nothing):
+        slots = 2
+
+        def submit(self, trial):
+            begun.append(trial.number)
+            self.held = [*getattr(self, "held", []), trial.number]
+
+        def wait(self, _):
+            return [make_result(self.held.pop(0))]
+
+    class Strategy(Nothing):
+        def ask(self, number):
+            return {"learning_rate": 0.001 * number}
+
+    with open_here() as directory:
+        observer = SimpleNamespace(finished=lambda *_: None, tick=lambda: None)
+        study = Study(directory, Strategy(), range(7), StopRules(), cost=lambda trial: trial.config["learning_rate"])
+        assert study.run(Executor(), observer, lambda _: None) == "done"
+        assert list(directory.record.counted()) == list(range(7))
+    assert begun == [0, 1, 2, 6, 5, 4, 3]
