@@ -337,7 +337,7 @@ def _one_line(error: ValidationError, tree: Any, where: str) -> str:
     value = tree
     for part in path:
         value = value.get(part) if isinstance(value, dict) else value
-    reason = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    reason = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ").partition(", unable")[0]
     if first["type"] == "literal_error":
         allowed = [word.strip(" '") for word in first["ctx"]["expected"].replace(" or ", ", ").split(",")]
         return f"{where}: {key}: {value!r} is not allowed; {did_you_mean(value, allowed)}"

@@ -38,7 +38,8 @@ def space_from_spec(spec: Mapping[str, Any], where: str = "space", *, alone: boo
             _read_one(name, value, parameters, constants, conditions)
         except ConfigError as error:
             message = str(error).removeprefix(f"{name}: ")
-            raise ConfigError(f"{where}.{given}: {message}") from None
+            between = " " if where == "-p" else "."
+            raise ConfigError(f"{where}{between}{given}: {message}") from None
     if ("hidden" in parameters or "hidden" in constants) and {"layers", "units"} & {*parameters, *constants}:
         raise ConfigError(f"{where}.hidden: it takes the place of layers and units; leave these out")
     try:

@@ -126,7 +126,7 @@ def test_wanted_normalizations():
         ({"budget.timeout": "0"}, "budget.timeout: '0': it must be greater than 0"),
         ({"budget.trials": "0"}, "budget.trials: '0': it must be greater than or equal to 1"),
         ({"seed": "-1"}, "seed: '-1': it must be greater than or equal to 0"),
-        ({"seed": "x"}, "seed: 'x': it must be a valid integer, unable to parse string as an integer"),
+        ({"seed": "x"}, "seed: 'x': it must be a valid integer"),
         (
             {"data.split.test": "0.5"},
             "data.split: train 0.6, dev 0.2, test 0.5: they must add up to 1, and only test may be 0",

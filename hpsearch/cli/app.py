@@ -22,7 +22,6 @@ app = typer.Typer(
     name="hpsearch",
     help="Find a good neural network for a table of data.\n\nA first search, on data that come with the program: "
     "hpsearch random digits",
-    no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},

@@ -50,11 +50,19 @@ def show(
 
 
 def _shown_columns(record: RunRecord, columns: list[str], rows: list[dict[str, Any]]) -> list[str]:
-    """The columns that tell trials apart; constants and empty columns are left to the data formats."""
-    constant = {name for name, spec in record.study["space"].items() if not isinstance(spec, dict | list)}
+    """What tells trials apart, most wanted first: scores, searched hyperparameters, cost.
+
+    Constants and empty columns are left to the data formats; so is `state` where all trials are complete.
+    """
+    searched = [name for name, spec in record.study["space"].items() if isinstance(spec, dict | list)]
     filled = {name for row in rows for name, value in row.items() if value is not None}
-    wide = {"updates", "gflop", "max_epochs"}
-    return [name for name in columns if name not in constant | wide and (name in filled or name in ("trial", "state"))]
+    plain = {row["state"] for row in rows} <= {"COMPLETE"}
+    metric = record.metric
+    order = ["trial", "state", f"dev_{metric}", f"train_{metric}", *searched, "best_epoch", "epochs", "parameters"]
+    order += [*(name for name in columns if name.startswith(("dev_", "train_"))), "diagnosis", "error"]
+    return [
+        name for name in dict.fromkeys(order) if name in columns and name in filled and not (name == "state" and plain)
+    ]
 
 
 def best(

@@ -10,7 +10,7 @@ import typer
 
 from hpsearch.cli.inspection import DebugOption, RunArgument
 from hpsearch.cli.printing import Format, FormatOption, print_record, readable, table_text
-from hpsearch.errors import RunError
+from hpsearch.errors import ConfigError, RunError
 
 
 def register(app: typer.Typer) -> None:
@@ -84,6 +84,10 @@ def predict(
     from hpsearch.model import Model
     from hpsearch.run_directory.results import csv_text
 
+    if out and out.resolve() == Path(source).resolve():
+        raise ConfigError(f"-o {out}: is the table to predict; choose another file")
+    if out and out.suffix in (".parquet", ".npz", ".gz"):
+        raise ConfigError(f"-o {out}: predictions are written as CSV, not as {out.suffix}")
     model = Model.load(run / "model")
     frame = read_table(source)
     start_engine(say)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,7 +36,8 @@ def print_rows(
 ) -> None:
     """Print records: all columns in a data format, those of `table` for people, column `value` alone for -f value."""
     if form is Format.TABLE:
-        print(table_text([table, *([readable(row.get(name)) for name in table] for row in rows)]))
+        cells = [table, *([readable(row.get(name)) for name in table] for row in rows)]
+        print(table_text(cells, width=shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
     elif form is Format.VALUE:
         for row in rows:
             if row.get(value) is not None:
@@ -109,13 +112,15 @@ def readable(value: Any) -> str:
     return "".join(c if c.isprintable() else " " for c in str(value))
 
 
-def table_text(rows: Iterable[Sequence[str]]) -> str:
-    """Rows of texts in columns; a column of numbers is aligned to the right."""
+def table_text(rows: Iterable[Sequence[str]], width: int | None = None) -> str:
+    """Rows of texts in columns; a column of numbers is aligned to the right. Columns beyond `width` are left out."""
     rows = [list(row) for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    while width is not None and len(widths) > 1 and sum(widths) + 2 * (len(widths) - 1) > width:
+        widths.pop()
     numeric = [all(_looks_numeric(row[i]) for row in rows[1:]) for i in range(len(rows[0]))]
     lines = [
-        "  ".join(c.rjust(w) if n else c.ljust(w) for c, w, n in zip(row, widths, numeric, strict=True)).rstrip()
+        "  ".join(c.rjust(w) if n else c.ljust(w) for c, w, n in zip(row, widths, numeric, strict=False)).rstrip()
         for row in rows
     ]
     return "\n".join(lines)

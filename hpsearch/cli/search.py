@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from hpsearch.strategies.base import Strategy
     from hpsearch.trial import Trial, TrialResult
 
-MAX_MESH = 100_000
+MAX_MESH = 1_000  # more of them are run only when somebody says how many
 SUMMARIES = {
     "random": "Search at random, each hyperparameter on its own scale; trial 0 is the default configuration.",
     "grid": "Search a mesh over the space; what is not named with -p or in a study keeps its default.",
@@ -71,11 +71,11 @@ def search(
         typer.Option("-y", "--target", metavar="COL", envvar="HPSEARCH_TARGET", help="Column to predict [last]."),
     ] = None,
     trials: Annotated[
-        int | None,
+        str | None,
         typer.Option(
             "-n",
             "--trials",
-            min=1,
+            metavar="N",
             envvar="HPSEARCH_TRIALS",
             help="Trials in all, those of earlier runs included [50].",
         ),
@@ -113,13 +113,13 @@ def search(
         typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the study: data.split.test=0.1."),
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(min=1, envvar="HPSEARCH_EPOCHS", help="Epochs of a full trial [100].")
+        str | None, typer.Option(metavar="N", envvar="HPSEARCH_EPOCHS", help="Epochs of a full trial [100].")
     ] = None,
     metric: Annotated[
         str | None, typer.Option(envvar="HPSEARCH_METRIC", help="What to optimise [log_loss or rmse].")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, envvar="HPSEARCH_SEED", help="The root of all randomness [0].")
+        str | None, typer.Option(metavar="S", envvar="HPSEARCH_SEED", help="The root of all randomness [0].")
     ] = None,
     timeout: Annotated[
         str | None,
@@ -130,16 +130,15 @@ def search(
         typer.Option(metavar="TIME", envvar="HPSEARCH_TRIAL_TIMEOUT", help="Fail a trial after this long."),
     ] = None,
     goal: Annotated[
-        float | None, typer.Option(envvar="HPSEARCH_GOAL", help="End as soon as the metric is this good.")
+        str | None, typer.Option(metavar="X", envvar="HPSEARCH_GOAL", help="End as soon as the metric is this good.")
     ] = None,
     require_goal: Annotated[
         bool,
         typer.Option("--require-goal", envvar="HPSEARCH_REQUIRE_GOAL", help="Exit 4 when the goal is not reached."),
     ] = False,
     max_failures: Annotated[
-        float | None,
+        str | None,
         typer.Option(
-            min=0,
             metavar="F",
             envvar="HPSEARCH_MAX_FAILURES",
             help="Exit 3 when more trials fail: a count, or a share below 1.",
@@ -167,6 +166,9 @@ def search(
 ) -> None:
     """Find out what is to be run, and run it."""
     began = time.monotonic()
+    _job_count(jobs)
+    if require_goal and goal is None:
+        raise ConfigError("--require-goal: needs --goal X")
     overrides = {"strategy.name": context.info_name} | _settings(setting or [])
     flags = {
         "data.target": target, "budget.trials": trials, "budget.epochs": epochs, "metric": metric, "seed": seed,
@@ -282,6 +284,8 @@ def _only(text: str, strategy: Strategy) -> list[int]:
         match = re.fullmatch(r"\s*(\d{1,9})(?:-(\d{1,9}))?\s*", part)
         if not match:
             raise ConfigError(f"--only {text}: {part!r} is neither a trial's number nor a range such as 10-19")
+        if match[2] and int(match[2]) < int(match[1]):
+            raise ConfigError(f"--only {text}: {part!r} runs backwards")
         numbers.update(range(int(match[1]), int(match[2] or match[1]) + 1))
     if strategy.limit is not None and max(numbers, default=0) >= strategy.limit:
         raise ConfigError(f"--only {text}: this search has trials 0 to {strategy.limit - 1}")
@@ -396,13 +400,14 @@ class _Run:
     def _announce(self, done: int) -> None:
         if self._quiet:
             return
+        trials = "1 trial" if len(self._numbers) == 1 else f"{len(self._numbers)} trials"
         how = f"{self._jobs} processes" if self._mode is Mode.CAVIAR else "this process (panda)"
         if done == len(self._numbers):
-            say(f"{self._folder}: all {done} trials are there")
+            say(f"{self._folder}: nothing to do, {trials} of {len(self._record.results)} there were asked for")
         elif done:
-            say(f"{self._folder}: going on after {done} of {len(self._numbers)} trials, in {how}")
+            say(f"{self._folder}: going on after {done} of {trials}, in {how}")
         else:
-            say(f"{self._folder}: {len(self._numbers)} trials in {how}")
+            say(f"{self._folder}: {trials} in {how}")
 
     def _executor(self, directory: RunDirectory, progress: Progress, stop: Any, *, idle: bool) -> Executor:
         from hpsearch.executors.panda import PandaExecutor

@@ -173,8 +173,9 @@ def _refuse_unknown(key: str, wanted: list[str], names: list[str]) -> None:
 def nearest_column(name: str, names: list[str]) -> str:
     """The tail of a message, on one line whatever the columns are called; at most 20 of them are listed."""
     near = did_you_mean(name, names)
-    text = near if near.startswith("did") else did_you_mean(name, names[:20]) + (", ..." if len(names) > 20 else "")
-    return " ".join(text.split())
+    if not near.startswith("did"):
+        near = "the table has: " + ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
+    return " ".join(near.split())
 
 
 def _judge_columns(frame: pl.DataFrame, target: str, levels: int, wishes: _Wishes) -> list[Column]:

@@ -215,17 +215,19 @@ def _kill(worker: _Worker) -> None:
 
 @contextmanager
 def _undisturbed_start() -> Iterator[None]:
-    """Start a process that neither dies of Ctrl-C while it loads nor runs the main script of this one again.
+    """Start a process that signals to the whole group do not end and that does not run this one's main script again.
 
+    What ends it is this process: by killing it, or by its own end.
     A worker needs nothing of `__main__`; without this, multiprocessing would import it, and a script without an
     `if __name__ == "__main__"` guard would start itself over.
     """
     main = sys.modules["__main__"]
     hidden = {name: main.__dict__.pop(name) for name in ("__file__", "__spec__") if name in main.__dict__}
     main.__spec__ = None
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Blocked signals stay blocked in what is started, and reach this process when it is done.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         main.__dict__.update(hidden)

@@ -179,13 +179,12 @@ def _remove_run(folder: Path) -> None:
 
 
 def _check_same(directory: RunDirectory, study: dict[str, Any], data: dict[str, Any]) -> None:
-    old = {**directory.record.study, "data_sha256": directory.record.data["sha256"]}
-    new = {**study, "data_sha256": data["sha256"]}
-    differences = [
-        f"{key} is {_short(before)} there and {_short(now)} here"
-        for key, before, now in _differences(old, new)
-        if key not in MAY_DIFFER
-    ]
+    found = {key: pair for key, *pair in _differences(directory.record.study, study) if key not in MAY_DIFFER}
+    if "space.epochs" in found:
+        found.pop("budget.epochs", None)  # the same said twice
+    differences = [f"{key} is {_short(before)} there and {_short(now)} here" for key, (before, now) in found.items()]
+    if directory.record.data["sha256"] != data["sha256"]:
+        differences.insert(0, "the data file has changed")
     if differences:
         shown = "; ".join(differences[:5]) + (f"; and {len(differences) - 5} more" if len(differences) > 5 else "")
         raise RunError(f"{directory.folder}: holds another study: {shown} (choose another -o DIR, or --overwrite)")

@@ -35,9 +35,7 @@ class RunRecord:
         """The record of a run directory; RunError if it is none, JournalError if its journal is damaged."""
         path = folder / JOURNAL
         if not path.is_file():
-            raise RunError(
-                f"{folder}: not a run directory (it has no {JOURNAL}); make one with: hpsearch random -o {folder}"
-            )
+            raise RunError(f"{folder}: not a run directory (it has no {JOURNAL})")
         record = cls.replay(read(path))
         if not record.study:
             raise RunError(f"{folder}: its run had no time to begin; start it again")

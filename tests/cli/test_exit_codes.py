@@ -1,5 +1,6 @@
 """Each exit code of the README, and that every error is one line that says what to do."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -24,8 +25,13 @@ def one_line(err):
     [
         (["rondom"], "Did you mean 'random'"),
         (["random", "--trails", "3"], "--trials"),
-        (["random", "-n", "0"], "-n"),
-        (["random", "-n", "many"], "-n"),
+        (["random", "-n", "0"], "budget.trials: '0': it must be greater than or equal to 1"),
+        (["random", "-n", "many"], "budget.trials: 'many': it must be a valid integer"),
+        (["random", "--only", "3-1"], "'3-1' runs backwards"),
+        (["random", "--require-goal"], "needs --goal"),
+        (["grid"], "say how many"),
+        (["predict", "r", "x.csv", "-o", "x.csv"], "is the table to predict"),
+        (["predict", "r", "x.csv", "-o", "x.parquet"], "not as .parquet"),
         (["random", "--mode", "koala"], "caviar"),
         (["random", "-j", "0"], "--jobs 0"),
         (["random", "nothing.csv"], "nothing.csv"),
@@ -223,3 +229,22 @@ def test_a_reader_that_has_gone_is_no_defect(tmp_path, run_folder):
     done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode in (0, 141)  # 141: by SIGPIPE, as cat and grep end
     assert done.stderr == ""
+
+
+def test_no_words_at_all_show_the_help(hpsearch):
+    code, out, err = hpsearch()
+    assert code == 2
+    assert out.startswith("Usage: hpsearch")
+    assert err == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_the_whole_group_is_one_to_the_search(shell, tmp_path, number):
+    search = shell("random", "wine", "-n", 100_000, "-o", "r", "-q", start_new_session=True)
+    journal = tmp_path / "r" / "journal.jsonl"
+    while search.poll() is None and not (journal.is_file() and b'"event":"start"' in journal.read_bytes()):
+        time.sleep(0.01)
+    os.killpg(search.pid, number)
+    _, err = search.communicate(timeout=20)
+    assert search.returncode == -number
+    assert "To go on: hpsearch random wine" in err

@@ -153,7 +153,7 @@ def test_every_format_of_show(hpsearch, run_folder):
     assert [float(line) for line in hpsearch("show", run_folder, "-f", "value")[1].split()] == scores
     shown = hpsearch("show", run_folder, "--top", 2)[1].splitlines()
     assert len(shown) == 3
-    assert shown[0].split()[:2] == ["trial", "state"]
+    assert shown[0].split()[:3] == ["trial", "dev_log_loss", "train_log_loss"]
 
 
 def test_every_format_of_best(hpsearch, run_folder):

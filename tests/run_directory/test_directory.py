@@ -189,7 +189,7 @@ def test_evaluations_are_counted_without_touching_the_end(finished):
         ({"study.space.l2": [0, 1]}, "space.l2 is None there and [0, 1] here"),
         ({"study.data.split.seed": 3}, "data.split.seed is 0 there and 3 here"),
         ({"study.data.target": "alcohol"}, "data.target is cultivar there and alcohol here"),
-        ({"data.sha256": "1" * 64}, f"data_sha256 is {'0' * 57}... there and {'1' * 57}... here"),
+        ({"data.sha256": "1" * 64}, "the data file has changed"),
     ],
 )  # fmt: skip
 def test_another_study_is_refused_with_the_difference_and_nothing_is_touched(open_, finished, changes, difference):
