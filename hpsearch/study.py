@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hpsearch.trial import TrialResult
 
 WAIT_SECONDS = 0.1
-LAST_PER_SLOT = 2
+LAST_PER_SLOT = 4
 
 
 class Observer(Protocol):
@@ -110,11 +110,12 @@ class Study:
 
     def _trials(self, slots: int) -> Iterator[Trial]:
         """The trials that have no result yet, in the order in which they are to begin."""
-        last = len(self._numbers) - LAST_PER_SLOT * slots if slots > 1 else len(self._numbers)
-        for place in range(max(last, 0)):
+        few = LAST_PER_SLOT * slots
+        last = len(self._numbers) - (few if slots > 1 and len(self._numbers) > 2 * few else 0)
+        for place in range(last):
             if self._numbers[place] not in self._record.results:
                 yield Trial(self._numbers[place], self._strategy.ask(self._numbers[place]))
-        missing = [number for number in self._numbers[max(last, 0) :] if number not in self._record.results]
+        missing = [number for number in self._numbers[last:] if number not in self._record.results]
         yield from sorted((Trial(n, self._strategy.ask(n)) for n in missing), key=self._cost, reverse=True)
 
     def _take(self, result: TrialResult, keep: Callable[[TrialResult], None]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sys
 
@@ -21,7 +22,10 @@ def main() -> None:
         _start_server()
     from hpsearch.cli.app import main as run
 
-    run()
+    try:
+        run()
+    finally:
+        gc.freeze()  # or the interpreter's last collection walks every object of every library, a tenth of a second
 
 
 def open_standard_streams() -> None:

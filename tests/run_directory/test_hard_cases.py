@@ -224,7 +224,7 @@ def test_the_costliest_of_the_last_trials_begin_first_and_nothing_else_changes(o
 
     with open_here() as directory:
         observer = SimpleNamespace(finished=lambda *_: None, tick=lambda: None)
-        study = Study(directory, Strategy(), range(7), StopRules(), cost=lambda trial: trial.config["learning_rate"])
+        study = Study(directory, Strategy(), range(20), StopRules(), cost=lambda trial: trial.config["learning_rate"])
         assert study.run(Executor(), observer, lambda _: None) == "done"
-        assert list(directory.record.counted()) == list(range(7))
-    assert begun == [0, 1, 2, 6, 5, 4, 3]
+        assert list(directory.record.counted()) == list(range(20))
+    assert begun == [*range(12), *range(19, 11, -1)]
