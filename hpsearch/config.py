@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from hpsearch import strict_yaml
-from hpsearch.engine.hyperparameters import HYPERPARAMETERS, METRIC_NAMES, canonical
+from hpsearch.engine.hyperparameters import AUGMENTATIONS, HYPERPARAMETERS, METRIC_NAMES, canonical
 from hpsearch.errors import ConfigError, did_you_mean
 from hpsearch.space import Space
-from hpsearch.space_text import space_from_spec, spec_from_space
+from hpsearch.space_checks import check_space
+from hpsearch.space_text import DISPLACES, as_mapping, space_from_spec, spec_from_space, written_out
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 CLASS_METRICS = METRIC_NAMES[:5]
 VALUE_METRICS = METRIC_NAMES[5:]
@@ -45,10 +46,22 @@ def _words(value: Any) -> Any:
     return value if value is None else str(value)
 
 
+def _image_shape(value: Any) -> Any:
+    """`auto`, None, or 2 or 3 whole numbers as a tuple."""
+    if value is None or value == "auto":
+        return value
+    if isinstance(value, list | tuple) and len(value) in (2, 3):
+        words = [str(side) for side in value]
+        if all(word.isdecimal() and len(word) <= 6 and int(word) for word in words):
+            return tuple(map(int, words))
+    raise ValueError("it must be auto, null, [height, width] or [height, width, channels]")
+
+
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, allow_inf_nan=False)]
 Name = Annotated[str, BeforeValidator(_words)]
 Names = Annotated[tuple[str, ...], BeforeValidator(lambda value: _words(value if isinstance(value, list) else [value]))]
 Share = Annotated[float, Field(ge=0, le=1)]
+ImageShape = Annotated[Any, BeforeValidator(_image_shape)]
 
 
 class Section(BaseModel):
@@ -87,6 +100,7 @@ class DataConfig(Section):
     categorical: Literal["auto"] | Names = "auto"
     drop: Names = ()
     keep: Names = ()
+    image_shape: ImageShape = "auto"
 
     def loading(self) -> dict[str, Any]:
         """The keyword arguments of data.load_dataset and data.load_test_part, `source` included."""
@@ -100,6 +114,7 @@ class DataConfig(Section):
             "categorical",
             "drop",
             "keep",
+            "image_shape",
         )
         split = {"split": (self.split.train, self.split.dev, self.split.test), "split_seed": self.split.seed}
         return {name: getattr(self, name) for name in fields} | split
@@ -159,7 +174,7 @@ def load_study(source: Path | None, overrides: Mapping[str, Any]) -> StudyConfig
     if not isinstance(tree, dict):
         raise ConfigError(f"{where}: a study is a mapping of keys such as data, metric, budget and space")
     for key, value in overrides.items():
-        _put(tree, key, value)
+        _put(tree, key, value, where)
     if source and isinstance(tree.get("data"), dict) and isinstance(tree["data"].get("source"), str):
         tree["data"]["source"] = _beside(source, tree["data"]["source"])
     study = _validated(tree, where)
@@ -174,12 +189,15 @@ def resolve(
     target: str,
     task: str,
     train_rows: int,
+    classes: Sequence[Any] = (),
+    image_shape: tuple[int, ...] | None = None,
     space_overrides: Mapping[str, Any] | None = None,
 ) -> StudyConfig:
     """`study` with everything filled in that the data decides, and `space_overrides` (from -p) put over its space.
 
     Without a space of its own a study searches the default space; a grid searches only what -p names, the rest keeps
-    its default. Raises ConfigError where study and data do not fit.
+    its default. `classes` are those of the target, in its order, and `image_shape` is that of the data set. Raises
+    ConfigError where study and data do not fit.
     """
     allowed = CLASS_METRICS if task == "classification" else VALUE_METRICS
     metric = ("log_loss" if task == "classification" else "rmse") if study.metric == "auto" else study.metric
@@ -201,7 +219,8 @@ def resolve(
         if name not in constants and name not in space.parameters and not _is_said(name, space):
             constants[name] = value
     space = Space(space.parameters, constants, space.conditions)
-    data = {"source": _absolute(study.data.source), "target": target, "task": task}
+    check_space(space, task=task, classes=classes, image_shape=image_shape)
+    data = {"source": _absolute(study.data.source), "target": target, "task": task, "image_shape": image_shape}
     return study.model_copy(
         update={
             "data": study.data.model_copy(update=data),
@@ -250,7 +269,8 @@ def default_constants(train_rows: int) -> dict[str, Any]:
 
 def default_configuration(train_rows: int) -> dict[str, Any]:
     """Every hyperparameter at its default for this much data."""
-    return {name: known.default for name, known in HYPERPARAMETERS.items()} | default_constants(train_rows)
+    defaults = {name: known.default for name, known in HYPERPARAMETERS.items()}
+    return defaults | {f"augment.{name}": 0.0 for name in AUGMENTATIONS} | default_constants(train_rows)
 
 
 def default_space(train_rows: int) -> dict[str, Any]:
@@ -269,28 +289,27 @@ def default_space(train_rows: int) -> dict[str, Any]:
 
 
 def _merged(spec: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`spec` with entries put over it; `hidden` displaces layers and units, and they it."""
-    merged = dict(spec)
-    if "hidden" in over:
-        merged.pop("layers", None)
-        merged.pop("units", None)
-    if "layers" in over or "units" in over:
-        merged.pop("hidden", None)
+    """`spec` with entries put over it; what they displace goes, a `when` stays."""
+    displaced = {other for name in over for other in DISPLACES.get(name, ())}
+    merged = {name: value for name, value in spec.items() if name not in displaced}
     for name, value in over.items():
         before = merged.get(name)
-        if isinstance(before, dict) and before.get("when") and not isinstance(value, dict):
-            value = {"values" if isinstance(value, list) else "value": value, "when": before["when"]}  # noqa: PLW2901
-        elif isinstance(before, dict) and before.get("when") and "when" not in value:
-            value = {**value, "when": before["when"]}  # noqa: PLW2901
-        merged[name] = value
+        when = before.get("when") if isinstance(before, dict) else None
+        merged[name] = {"when": when} | as_mapping(name, value) if when else value
     return merged
 
 
-def _put(tree: dict[str, Any], dotted: str, value: Any) -> None:
-    """Set a dotted key in nested dicts; short forms in the space count as their full names."""
+def _put(tree: dict[str, Any], dotted: str, value: Any, where: str) -> None:
+    """Set a dotted key in nested dicts; in the space under full names, and `augment.shift` is one of them."""
     keys = dotted.split(".")
     if keys[0] == "space" and len(keys) > 1:
+        space = tree.get("space")
+        tree["space"] = space = written_out(space, f"{where}: space") if isinstance(space, dict) else {}
         keys[1] = canonical(keys[1])
+        if ".".join(keys[1:3]) in HYPERPARAMETERS:
+            keys[1:3] = [".".join(keys[1:3])]
+        for other in DISPLACES.get(keys[1], ()) if len(keys) == 2 else ():
+            space.pop(other, None)
     for key in keys[:-1]:
         if not isinstance(tree.get(key), dict):
             tree[key] = {}

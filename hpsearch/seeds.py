@@ -13,6 +13,8 @@ class Purpose(IntEnum):
     PROPOSAL = 0
     INIT = 1
     SHUFFLE = 2
+    DROPOUT = 3
+    AUGMENT = 4
 
 
 def stream_key(seed: int, trial: int, purpose: Purpose) -> int:

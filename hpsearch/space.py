@@ -276,14 +276,17 @@ class Space:
         ]
 
     def nearest(self, defaults: Mapping[str, Any]) -> Config:
-        """The configuration of this space nearest to `defaults`; a parameter that these lack is in the middle."""
-        return self._build(
-            lambda name: (
-                self.parameters[name].nearest(defaults[name])
-                if defaults.get(name) is not None
-                else self.parameters[name].from_unit(0.5)
-            )
-        )
+        """The configuration of this space nearest to `defaults`.
+
+        A parameter that these lack is in the middle, and so is a number for which they have a word (auto).
+        """
+
+        def value_of(name: str) -> Any:
+            parameter, default = self.parameters[name], defaults.get(name)
+            far = default is None or (isinstance(default, str) and not isinstance(parameter, Categorical))
+            return parameter.from_unit(0.5) if far else parameter.nearest(default)
+
+        return self._build(value_of)
 
     def size(self) -> int | None:
         """How many different configurations there are; None: infinitely many."""

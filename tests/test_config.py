@@ -1,5 +1,6 @@
 """Studies: precedence, types by schema, what the data decides, and messages."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,41 @@ def test_a_resolved_study_runs_again_as_it_is(study_file, tmp_path):
     assert resolved(load_study(again, {})).to_dict() == first.to_dict()
 
 
+EVERY_KIND = """
+data: {image_shape: [8, 8]}
+space:
+  layers: 2
+  batch_norm: [true, false]
+  dropout: [0.1, 0.3]
+  optimizer: [sgd, momentum, nesterov, adamw]
+  momentum: {low: 0.5, high: 0.99, log: reversed}
+  momentum_correction: true
+  beta1: {values: [0.8, 0.9], when: {optimizer: adamw}}
+  weight_decay: [auto, 0.1]
+  class_weight: [none, [1, 2]]
+  augment: {shift: 2, rotate: {low: 0, high: 20}, scale: 0.1}
+"""
+
+
+def test_a_resolved_study_of_every_kind_has_the_same_space_again(tmp_path):
+    def space_of(text):
+        (tmp_path / "study.yaml").write_text(text, encoding="utf-8")
+        keywords = {"target": "y", "task": "classification", "train_rows": 100, "classes": [0, 1]}
+        return resolve(load_study(tmp_path / "study.yaml", {}), **keywords, image_shape=(8, 8))
+
+    first = space_of(EVERY_KIND)
+    again = space_of(strict_yaml.dump(first.to_dict()))
+    assert repr(again.search_space()) == repr(first.search_space())
+    assert again.to_dict() == first.to_dict()
+    # beta1's is what would be implied too, so it need not be said.
+    assert first.search_space().conditions == {
+        "momentum": {"optimizer": ("momentum", "nesterov")},
+        "momentum_correction": {"optimizer": ("momentum", "nesterov")},
+        "beta1": {"optimizer": ("adamw",)},
+    }
+    assert "when" not in strict_yaml.dump(first.to_dict())
+
+
 def test_the_data_file_is_found_beside_the_study(study_file):
     (study_file.parent / "churn.csv").write_text("a,b\n1,2\n", encoding="utf-8")
     assert load_study(study_file, {}).data.source == str(study_file.parent / "churn.csv")
@@ -99,6 +135,26 @@ def test_the_default_trial_lies_in_the_default_space_and_grows_with_the_data():
     assert default_configuration(300)["units"] < default_configuration(300_000)["units"] == 256
 
 
+def test_the_default_space_has_no_conditions():
+    assert resolved(load_study(None, {})).search_space().conditions == {}
+
+
+@pytest.mark.parametrize("value", [["0.1", "0.3"], {"values": ["0.1", "0.3"]}, "0.1", {"low": "0", "high": "0.5"}])
+def test_a_condition_stays_whatever_form_the_override_has(value):
+    spec = {"layers": "2", "activation": ["relu", "tanh"], "dropout": {"value": "0.2", "when": {"activation": "relu"}}}
+    space = resolved(load_study(None, {"space": spec}), {"dropout": value}).search_space()
+    assert space.conditions == {"dropout": {"activation": ("relu",)}}
+    found = resolved(load_study(None, {"space": spec | {"dropout": value}})).search_space()
+    assert space.parameters == found.parameters
+    assert space.constants == found.constants
+
+
+def test_a_parent_that_an_override_fixes_frees_its_children():
+    study = load_study(None, {"space": {"optimizer": ["sgd", "momentum"], "momentum": {"low": "0.5", "high": "0.9"}}})
+    assert resolved(study).search_space().conditions == {"momentum": {"optimizer": ("momentum",)}}
+    assert resolved(study, {"optimizer": "momentum"}).search_space().conditions == {}
+
+
 def test_conditions_survive_an_override():
     over = {"momentum": {"low": "0.6", "high": "0.7"}}
     study = load_study(
@@ -134,12 +190,114 @@ def test_wanted_normalizations():
         ({"goal": "nan"}, "goal: 'nan': it must be a finite number"),
         ({"space": ["lr"]}, "space: ['lr']: it must be a valid dictionary"),
         ({"space.lrr": "1"}, "'lrr' is not a hyperparameter; did you mean 'lr'?"),
+        (
+            {"space.augment.rotat": "1"},
+            "space: 'augment.rotat' is not a hyperparameter; did you mean 'augment.rotate'?",
+        ),
+        *(
+            (
+                {"data.image_shape": shape},
+                f"data.image_shape: {shape!r}: it must be auto, null, [height, width] or [height, width, channels]",
+            )
+            for shape in ("8x8", ["8"], ["8", "0"], ["8", "-8"], ["8", "8.5"], ["8", "9" * 5000], ["1"] * 4, {"h": "8"})
+        ),
     ],
 )
 def test_mistakes_are_one_line_with_key_value_and_what_is_allowed(overrides, message):
     with pytest.raises(ConfigError) as caught:
         load_study(None, overrides)
     assert str(caught.value).removeprefix("study: ") == message
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("auto", "auto"),
+        (None, None),
+        (["8", "8"], (8, 8)),
+        (["32", "32", "3"], (32, 32, 3)),
+    ],
+)
+def test_the_shape_of_images(said, expected):
+    study = load_study(None, {"data.image_shape": said})
+    assert study.data.loading()["image_shape"] == study.data.image_shape == expected
+
+
+def test_a_resolved_study_says_what_shape_images_have(tmp_path):
+    keywords = {"target": "y", "task": "classification", "train_rows": 100}
+    shown = resolve(load_study(None, {}), **keywords, image_shape=(8, 8)).to_dict()
+    assert shown["data"]["image_shape"] == [8, 8]
+    (tmp_path / "again.yaml").write_text(strict_yaml.dump(shown), encoding="utf-8")
+    assert load_study(tmp_path / "again.yaml", {}).data.image_shape == (8, 8)
+    assert resolve(load_study(None, {}), **keywords).data.image_shape is None
+
+
+@pytest.mark.parametrize(
+    ("said", "overrides", "expected"),
+    [
+        ("shift", {"augment.rotate": "10"}, {"augment": "shift", "augment.rotate": 10.0}),
+        ({"shift": "2"}, {"augment.rotate": "10"}, {"augment.shift": 2.0, "augment.rotate": 10.0}),
+        ({"rotate": "2"}, {"augment.rotate": "10"}, {"augment.rotate": 10.0}),
+        (
+            {"rotate": {"low": "0", "high": "2"}},
+            {"augment.rotate.high": "10"},
+            {"augment.rotate": {"low": 0, "high": 10}},
+        ),
+        ({"rotate": "2", "shift": "1"}, {"augment": {"scale": "0.1"}}, {"augment.scale": 0.1}),
+        ({"rotate": "2", "shift": "1"}, {"augment": "none"}, {"augment": "none"}),
+        ({"rotate": "2"}, {"augment": "none", "augment.noise": "1"}, {"augment": "none", "augment.noise": 1.0}),
+        (None, {"augment.rotate": "10"}, {"augment.rotate": 10.0}),
+    ],
+)
+def test_set_reaches_into_augment(tmp_path, said, overrides, expected):
+    (tmp_path / "study.yaml").write_text(strict_yaml.dump({"space": {"augment": said}} if said else {}))
+    study = load_study(tmp_path / "study.yaml", {f"space.{name}": value for name, value in overrides.items()})
+    assert study.space == expected
+
+
+@pytest.mark.parametrize(
+    ("over", "expected"),
+    [
+        ({"augment": "none"}, {"augment": "none"}),
+        ({"augment.shift": "1"}, {"augment.shift": 1.0, "augment.noise": 0.5}),
+        ({"augment": "noise", "augment.noise": "1"}, {"augment": "noise", "augment.noise": 1.0}),
+    ],
+)
+def test_p_says_augment_anew_or_one_strength(over, expected):
+    study = load_study(None, {"space": {"augment": {"shift": "3", "noise": "0.5"}}})
+    keywords = {"target": "y", "task": "classification", "train_rows": 100, "image_shape": (8, 8)}
+    space = resolve(study, **keywords, space_overrides=over).space
+    assert {name: value for name, value in space.items() if name.startswith("augment")} == expected
+
+
+def test_set_takes_short_forms_for_full_names(tmp_path):
+    (tmp_path / "study.yaml").write_text("space: {lr: {low: 0.1, high: 1}, hidden: [4]}")
+    study = load_study(tmp_path / "study.yaml", {"space.lr.low": "0.5", "space.layers": "1"})
+    assert study.space == {"learning_rate": {"low": 0.5, "high": 1.0}, "layers": 1}
+
+
+@pytest.mark.parametrize(
+    ("space", "keywords", "message"),
+    [
+        ({"loss": "huber"}, {}, "loss: 'huber' does not fit classification"),
+        (
+            {"class_weight": ["1", "2", "3"]},
+            {"classes": ["no", "yes"]},
+            "number of weights 3, of classes 2 ('no', 'yes')",
+        ),
+        ({"augment": "shift"}, {}, "data.image_shape"),
+        ({"warmup": "5", "epochs": "5"}, {}, "warmup: 5.0 epochs must be fewer than the 5 of a trial"),
+        ({"dropout": ["0.1"]}, {}, "dropout: [0.1]: number of values 1, of hidden layers 3"),
+    ],
+)
+def test_a_space_that_does_not_fit_the_data(space, keywords, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        resolve(load_study(None, {"space": space}), target="y", task="classification", train_rows=100, **keywords)
+
+
+def test_trial_0_of_a_searched_strength_is_without():
+    study = load_study(None, {"space": {"augment": {"noise": {"low": "0", "high": "1"}}}})
+    assert resolved(study).search_space().nearest(default_configuration(100))["augment.noise"] == 0.0
 
 
 def test_epochs_are_said_once():

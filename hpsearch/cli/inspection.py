@@ -9,6 +9,7 @@ import typer
 
 from hpsearch.cli.printing import Format, FormatOption, print_record, print_rows, readable, table_text
 from hpsearch.errors import NoValidTrialError
+from hpsearch.space_text import is_searched
 
 if TYPE_CHECKING:
     from hpsearch.run_directory.record import RunRecord
@@ -54,7 +55,7 @@ def _shown_columns(record: RunRecord, columns: list[str], rows: list[dict[str, A
 
     Constants and empty columns are left to the data formats; so is `state` where all trials are complete.
     """
-    searched = [name for name, spec in record.study["space"].items() if isinstance(spec, dict | list)]
+    searched = [name for name, spec in record.study["space"].items() if is_searched(name, spec)]
     filled = {name for row in rows for name, value in row.items() if value is not None}
     plain = {row["state"] for row in rows} <= {"COMPLETE"}
     metric = record.metric
@@ -88,7 +89,7 @@ def print_best(folder: Path, record: RunRecord, form: Format) -> None:
 
 
 def _best_table(folder: Path, record: RunRecord, found: dict[str, Any]) -> str:
-    constant = {name for name, spec in record.study["space"].items() if not isinstance(spec, dict | list)}
+    constant = {name for name, spec in record.study["space"].items() if not is_searched(name, spec)}
     searched = [[name, readable(value)] for name, value in found["hyperparameters"].items() if name not in constant]
     fixed = [f"{name} {readable(value)}" for name, value in found["hyperparameters"].items() if name in constant]
     scores = [[name, readable(value), readable(found["scores"]["train"].get(name))]
@@ -144,7 +145,14 @@ def init(
 
     found = load_dataset(source, target=target)
     study = load_study(None, {"data.source": source, "data.target": target, "budget.trials": DEFAULT_TRIALS})
-    study = resolve(study, target=found.description.target, task=found.task, train_rows=found.rows["train"])
+    study = resolve(
+        study,
+        target=found.description.target,
+        task=found.task,
+        train_rows=found.rows["train"],
+        classes=found.classes,
+        image_shape=found.image_shape,
+    )
     print(study_text(study), end="")
 
 

@@ -218,6 +218,8 @@ def _plan(source: str, overrides: dict[str, Any], parameters: list[str], *, quie
         target=data.description.target,
         task=data.task,
         train_rows=train_rows,
+        classes=data.classes,
+        image_shape=data.image_shape,
         space_overrides=space_overrides,
     )
     strategy = make_strategy(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.config import CLASS_METRICS, VALUE_METRICS
-from hpsearch.engine.hyperparameters import HYPERPARAMETERS
+from hpsearch.engine.hyperparameters import AUGMENTATIONS, HYPERPARAMETERS, IMAGE_AUGMENTATIONS, TASK_WORDS
+from hpsearch.space_text import is_searched
 
 if TYPE_CHECKING:
     from hpsearch.config import StudyConfig
@@ -28,17 +29,22 @@ def study_text(study: StudyConfig) -> str:
         "  categorical: auto          # or a list of columns whose numbers are only names",
         "  drop: []                   # columns to leave out",
         "  keep: []                   # columns to use although they look useless or like a leak",
+        f"  image_shape: {_flow(data.image_shape and list(data.image_shape))}".ljust(28)
+        + " # [height, width] or [height, width, channels] of rows that are images",
         f"metric: {study.metric}           # or {', '.join(name for name in metrics if name != study.metric)}",
         f"budget: {{trials: {budget.trials}, epochs: {budget.epochs}, timeout: null}}  # timeout: 45s, 30m, 1.5h",
         f"seed: {study.seed}",
         "space:                       # a number or word is fixed, a list is a choice, low and high are a range",
     ]
-    fixed = {name for name, spec in study.space.items() if not isinstance(spec, dict | list)}
+    fixed = {name for name, spec in study.space.items() if not is_searched(name, spec)}
     lines += [_entry(name, spec) for name, spec in study.space.items() if name not in fixed]
     lines += [_entry(name, study.space[name]) for name in sorted(fixed - {"epochs"})]
-    left = [name for name in HYPERPARAMETERS if name not in study.space and name != "hidden"]
+    left = {name: known.default for name, known in HYPERPARAMETERS.items() if name not in study.space}
     lines.append("  # at their defaults:")
-    lines += [f"  # {name}: {_flow(HYPERPARAMETERS[name].default)}".ljust(46) + f"  # {_help(name)}" for name in left]
+    lines += [_idle_entry(name, default, data.task) for name, default in left.items() if default is not None]
+    lines.append("  # each of these switches an augmentation on; here with the strength that its word in augment has:")
+    usable = [name for name in AUGMENTATIONS if data.image_shape or name not in IMAGE_AUGMENTATIONS]
+    lines += [_idle_entry(f"augment.{name}", AUGMENTATIONS[name], data.task) for name in usable]
     return "\n".join(lines) + "\n"
 
 
@@ -46,9 +52,11 @@ def _entry(name: str, spec: Any) -> str:
     return f"  {name}: {_flow(spec)}".ljust(46) + f"  # {HYPERPARAMETERS[name].help}"
 
 
-def _help(name: str) -> str:
+def _idle_entry(name: str, value: Any, task: str) -> str:
     known = HYPERPARAMETERS[name]
-    return f"{known.help} ({known.allowed()})" if known.kind is str and len(known.words) < 8 else known.help
+    words = TASK_WORDS[task].get(name, known.words)
+    allowed = f" ({', '.join(words)})" if known.kind is str and 1 < len(words) < 8 else ""
+    return f"  # {name}: {_flow(value)}".ljust(46) + f"  # {known.help}{allowed}"
 
 
 def _flow(value: Any) -> str:

@@ -13,11 +13,12 @@ import polars as pl
 
 from hpsearch.data.comparing import compare_parts
 from hpsearch.data.describing import Description, describe, nearest_column, usable_rows
+from hpsearch.data.images import channels, in_words, why_no_images
 from hpsearch.data.normalising import NORMALIZATIONS, Normalizer
 from hpsearch.data.parts import Arrays, Part, empty_labels, empty_targets
 from hpsearch.data.plain import choice, count, show
 from hpsearch.data.preparing import Preparation
-from hpsearch.data.reading import read_table, sha256
+from hpsearch.data.reading import read_images, read_table, sha256
 from hpsearch.data.splitting import PARTS, duplicates_across, split_rows
 from hpsearch.data.values import as_float64, as_text
 from hpsearch.errors import DataError
@@ -44,6 +45,7 @@ class Dataset:
         warnings: what will hurt.
         sha256: of the file's bytes, hexadecimal.
         arrays: the parts.
+        image_shape: (h, w) or (h, w, c) of a row, in C order; None: rows are no images.
     """
 
     preparation: Preparation
@@ -54,6 +56,7 @@ class Dataset:
     warnings: list[str]
     sha256: str
     arrays: Arrays
+    image_shape: tuple[int, ...] | None = None
 
     def part(self, name: str, normalize: str) -> Part:
         """Return the `train` or `dev` part. Raises DataError when it was not prepared."""
@@ -107,6 +110,7 @@ class _Table:
     frame: pl.DataFrame
     description: Description
     rows: dict[str, np.ndarray]
+    image_shape: tuple[int, ...] | None
 
 
 def load_dataset(
@@ -122,6 +126,7 @@ def load_dataset(
     categorical: str | Iterable[str] = "auto",
     drop: Iterable[str] = (),
     keep: Iterable[str] = (),
+    image_shape: Sequence[int] | str | None = "auto",
     normalize: Sequence[str] = ("robust_clip",),
 ) -> Dataset:
     """Read, describe, split and prepare a source.
@@ -138,6 +143,7 @@ def load_dataset(
         categorical: see target.
         drop: see target.
         keep: see target.
+        image_shape: (h, w) or (h, w, c) where rows are images, None where not; auto: as the source says.
         normalize: which of `NORMALIZATIONS` the search may ask for, at least one.
 
     Raises:
@@ -159,8 +165,9 @@ def load_dataset(
         categorical=categorical,
         drop=drop,
         keep=keep,
+        image_shape=image_shape,
     )
-    frame, description, rows = table.frame, table.description, table.rows
+    frame, description, rows, shape = table.frame, table.description, table.rows, table.image_shape
     preparation = Preparation.fit(frame, description, rows["train"])
     warnings = [*description.warnings, *_warnings_on_split(frame, description, rows, split)]
     raw, labels, targets = {}, {}, {}
@@ -171,7 +178,8 @@ def load_dataset(
         )
     del frame, table  # the table may be larger than all arrays
 
-    normalizers = {kind: Normalizer.fit(kind, raw["train"], preparation.numeric_mask) for kind in kinds}
+    pooled = channels(shape) if shape else None
+    normalizers = {kind: Normalizer.fit(kind, raw["train"], preparation.numeric_mask, pooled) for kind in kinds}
     inputs: dict[str, dict[str, np.ndarray]] = {}
     for name, features in raw.items():
         # The last one may take the place of the raw features.
@@ -179,8 +187,10 @@ def load_dataset(
         inputs[name][kinds[-1]] = normalizers[kinds[-1]].transform(features, out=features)
     sizes = {name: len(rows[name]) for name in PARTS}
     notes = [*description.notes, "rows: " + ", ".join(f"{number:,} {name}" for name, number in sizes.items())]
+    if shape:
+        notes.insert(-1, f"each row is an image of {in_words(shape)} (data.image_shape)")
     arrays = Arrays(inputs, labels, targets)
-    return Dataset(preparation, normalizers, description, sizes, notes, warnings, digest, arrays)
+    return Dataset(preparation, normalizers, description, sizes, notes, warnings, digest, arrays, shape)
 
 
 def load_test_part(
@@ -225,9 +235,16 @@ def _outputs(values: pl.Series, target: Target) -> tuple[np.ndarray, np.ndarray]
     return empty_labels(), target.standardise(values)
 
 
-def _open(source: str | Path, *, split: Sequence[float], split_seed: int, **keywords: Any) -> _Table:
-    frame = read_table(source)
-    description = describe(frame, **keywords)
+def _open(
+    source: str | Path,
+    *,
+    split: Sequence[float],
+    split_seed: int,
+    image_shape: Sequence[int] | str | None = "auto",
+    **keywords: Any,
+) -> _Table:
+    frame, natural = read_images(source)
+    description, shape = _described(frame, natural, image_shape, keywords)
     frame = usable_rows(frame, description)
     goal = frame[description.target]
     rows = split_rows(
@@ -238,7 +255,23 @@ def _open(source: str | Path, *, split: Sequence[float], split_seed: int, **keyw
         groups=None if description.group is None else _group_codes(frame[description.group]),
         stratify=None if description.stratify_by is None else _class_codes(frame[description.stratify_by]),
     )
-    return _Table(frame, description, rows)
+    return _Table(frame, description, rows, shape)
+
+
+def _described(
+    frame: pl.DataFrame, natural: tuple[int, ...] | None, wanted: Sequence[int] | str | None, keywords: dict[str, Any]
+) -> tuple[Description, tuple[int, ...] | None]:
+    """Describe the table as images of the `wanted` shape; auto: of the `natural` one, or as what else it is."""
+    shape = natural if wanted == "auto" else wanted
+    if shape is None:
+        return describe(frame, **keywords), None
+    description = describe(frame, **keywords, pixels=True)
+    trouble = why_no_images(frame, description, shape)
+    if not trouble:
+        return description, tuple(shape)
+    if wanted != "auto":
+        raise DataError(f"data.image_shape: {trouble}")
+    return describe(frame, **keywords), None
 
 
 def _class_codes(values: pl.Series) -> np.ndarray:

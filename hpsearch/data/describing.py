@@ -68,6 +68,7 @@ def describe(
     stratify_by: str | None = None,
     missing: str = "auto",
     categorical: str | Iterable[str] = "auto",
+    pixels: bool = False,
 ) -> Description:
     """Find out what a table (rows, columns) holds.
 
@@ -81,13 +82,14 @@ def describe(
         stratify_by: a column to be spread evenly over the parts.
         missing: one of `MISSING`.
         categorical: `auto`, or columns to be taken as categories although they hold numbers.
+        pixels: the numbers of a row are an image, so none of them is useless: its place is what counts.
 
     Raises:
         DataError: a column is unknown, or nothing can be learned from the table.
     """
     names = frame.columns
     target = names[-1] if target is None else target
-    wishes = _Wishes(_listed("drop", drop), _listed("keep", keep), _listed("categorical", categorical), group)
+    wishes = _Wishes(_listed("drop", drop), _listed("keep", keep), _listed("categorical", categorical), group, pixels)
     choice("task", task, ("auto", *TASKS))
     choice("missing", missing, MISSING)
     _refuse_unknown("target", [target], names)
@@ -141,6 +143,7 @@ class _Wishes:
     keep: list[str]
     categorical: list[str]
     group: str | None
+    pixels: bool
 
     def check(self, names: list[str], target: str) -> None:
         """Raise DataError at an unknown column, the target, or a contradiction."""
@@ -204,6 +207,8 @@ def _judge(values: pl.Series, goal: pl.Series, levels: int, wishes: _Wishes) -> 
         return Column(name, kind, "as asked")
     if name == wishes.group:
         return Column(name, "dropped", "the group column")
+    if wishes.pixels and kind == "numeric":
+        return Column(name, kind)
     reason = judge.why_useless(values, kind)
     if reason == judge.IDENTIFIER and kind == "numeric":
         return Column(name, kind, reason)

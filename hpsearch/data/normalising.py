@@ -6,7 +6,8 @@
     robust       (x - median) / (q75 - q25)
     robust_clip  z / sqrt(1 + (z / 3)^2) of the robust z, so that nothing is further out than 3
 
-A spread of 0 is replaced: quartiles that tie by (max - min) / 2, a constant by 1.
+A spread of 0 is replaced: quartiles that tie by (max - min) / 2, a constant by 1. The pixels of images share their
+statistics, one set for each colour: a pixel that an augmentation moves keeps its meaning.
 """
 
 from __future__ import annotations
@@ -41,20 +42,24 @@ class Normalizer:
     scale: np.ndarray
 
     @classmethod
-    def fit(cls, kind: str, X_train: np.ndarray, numeric: np.ndarray) -> Normalizer:
+    def fit(cls, kind: str, X_train: np.ndarray, numeric: np.ndarray, channels: int | None = None) -> Normalizer:
         """Learn from the training part.
 
         Args:
             kind: one of `NORMALIZATIONS`.
             X_train: (rows, features) float32, finite, at least one row.
             numeric: (features,) bool.
+            channels: the features are pixels of so many colours, one after the other; None: they are not.
 
         Raises:
             DataError: `kind` is unknown.
         """
         choice("normalize", kind, NORMALIZATIONS)
         shift, scale = np.zeros(X_train.shape[1]), np.ones(X_train.shape[1])
-        if kind != "none":
+        if kind != "none" and channels:
+            for c in range(channels):
+                shift[c::channels], scale[c::channels] = _STATISTICS[kind](X_train[:, c::channels].reshape(-1))
+        elif kind != "none":
             for j in np.flatnonzero(numeric):
                 shift[j], scale[j] = _STATISTICS[kind](X_train[:, j].astype(np.float64))
         return cls(kind, np.array(numeric, bool), shift, scale)
@@ -104,11 +109,12 @@ class Normalizer:
 
 
 def _standard(x: np.ndarray) -> tuple[float, float]:
-    return x.mean(), _positive(x.std() if x.min() < x.max() else 0.0)
+    return x.mean(dtype=np.float64), _positive(x.std(dtype=np.float64) if x.min() < x.max() else 0.0)
 
 
 def _minmax(x: np.ndarray) -> tuple[float, float]:
-    return x.min(), _positive(x.max() - x.min())
+    low, high = float(x.min()), float(x.max())
+    return low, _positive(high - low)
 
 
 def _robust(x: np.ndarray) -> tuple[float, float]:

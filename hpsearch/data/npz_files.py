@@ -1,4 +1,4 @@
-"""NPZ archives of NumPy: a 2-D array of inputs and a 1-D array of targets become a frame."""
+"""NPZ archives of NumPy: an array of inputs, rows or images, and a 1-D array of targets become a frame."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ _USUAL_NAMES = (("X", "y"), ("x", "y"), ("data", "target"))
 _KINDS = "biufU"
 
 
-def read_npz(path: Path) -> pl.DataFrame:
+def read_npz(path: Path) -> tuple[pl.DataFrame, tuple[int, ...] | None]:
     """Read a `.npz` file: columns x0, x1, ... and, last, the target under the name of its array.
 
+    Returns:
+        The frame, and the shape (h, w) or (h, w, c) of a row where the inputs are images (rows, h, w[, c]).
+
     Raises:
-        DataError: it is damaged, holds pickled objects, or no 2-D and 1-D array of one length.
+        DataError: it is damaged, holds pickled objects, or no arrays of inputs and targets of one length.
     """
     if not _is_zip(path):
         raise DataError(f"{path}: not an .npz file; make one with np.savez")
@@ -34,11 +37,15 @@ def read_npz(path: Path) -> pl.DataFrame:
         raise DataError(f"{path}: not a readable .npz file ({show(str(error), 80)})") from None
     inputs, target = _choose(path, arrays)
     X, y = arrays[inputs], arrays[target]
-    if X.shape[0] == 0 or X.shape[1] == 0:
+    if X.size == 0:
         raise DataError(f"{path}: array {inputs!r} is empty, its shape is {X.shape}")
+    image_shape = X.shape[1:] if X.ndim > 2 else None
+    if image_shape:
+        X = X.reshape(len(X), -1)
+        X = X.astype(np.uint8) if X.dtype == bool else X  # a pixel is a number
     frame = pl.DataFrame(np.ascontiguousarray(_native(X)), schema=[f"x{j}" for j in range(X.shape[1])], orient="row")
     name = target if target not in frame.columns else "target"
-    return frame.with_columns(pl.Series(name, _native(y)))
+    return frame.with_columns(pl.Series(name, _native(y))), image_shape
 
 
 def _is_zip(path: Path) -> bool:
@@ -47,11 +54,12 @@ def _is_zip(path: Path) -> bool:
 
 
 def _choose(path: Path, arrays: dict[str, np.ndarray]) -> tuple[str, str]:
-    """Return the names of the 2-D and the 1-D array, by their usual names or else the first that match."""
+    """Return the names of the arrays of inputs and targets, by their usual names or else the first that match."""
 
     def fit(inputs: str, target: str) -> bool:
         X, y = arrays[inputs], arrays[target]
-        return X.ndim == 2 and y.ndim == 1 and len(X) == len(y) and X.dtype.kind in "biuf" and y.dtype.kind in _KINDS
+        fits = X.ndim in (2, 3, 4) and y.ndim == 1 and len(X) == len(y)
+        return fits and X.dtype.kind in "biuf" and y.dtype.kind in _KINDS
 
     pairs = [pair for pair in _USUAL_NAMES if pair[0] in arrays and pair[1] in arrays]
     pairs += [(inputs, target) for inputs in arrays for target in arrays]
@@ -61,7 +69,10 @@ def _choose(path: Path, arrays: dict[str, np.ndarray]) -> tuple[str, str]:
     found = (
         ", ".join(f"{show(name)} {array.dtype}{array.shape}" for name, array in list(arrays.items())[:6]) or "nothing"
     )
-    raise DataError(f"{path}: a 2-D array of numbers (X) and a 1-D array of equal length (y) are needed; found {found}")
+    raise DataError(
+        f"{path}: numbers (n, k), or images (n, h, w[, c]), as X and a 1-D array of equal length as y are needed; "
+        f"found {found}"
+    )
 
 
 def _native(array: np.ndarray) -> np.ndarray:

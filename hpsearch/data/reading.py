@@ -15,6 +15,7 @@ from hpsearch.data.plain import show
 from hpsearch.errors import DataError, did_you_mean
 
 BUNDLED = ("breast_cancer", "digits", "wine")
+_IMAGES = {"digits": (8, 8)}
 SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".npz")
 _FOLDER = Path(__file__).parent / "bundled"
 _HELP = {
@@ -92,6 +93,11 @@ def read_table(source: str | Path) -> pl.DataFrame:
     Raises:
         DataError: the file is missing, unreadable, or no table.
     """
+    return read_images(source)[0]
+
+
+def read_images(source: str | Path) -> tuple[pl.DataFrame, tuple[int, ...] | None]:
+    """Do as `read_table`, and tell the shape (h, w) or (h, w, c) of a row where the source says it; else None."""
     path = resolve(source)
     name = path.name.lower()
     reader = next((read for suffix, read in _READERS.items() if name.endswith(suffix)), None)
@@ -100,14 +106,15 @@ def read_table(source: str | Path) -> pl.DataFrame:
         hint = _HELP.get(kind, f"allowed: {', '.join(SUFFIXES)}")
         raise DataError(f"{path}: {f'{kind} files are' if kind else 'a file without an extension is'} not read; {hint}")
     try:
-        frame = reader(path)
+        found = reader(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+    frame, image_shape = found if isinstance(found, tuple) else (found, _IMAGES.get(str(source)))
     if frame.width < 2:
         raise DataError(f"{path}: only {frame.width} column found; inputs and a target are needed")
     if frame.height == 0:
         raise DataError(f"{path}: there is no row of data")
-    return frame.with_columns(_plainer(column) for column in frame.iter_columns() if _is_exotic(column))
+    return frame.with_columns(_plainer(c) for c in frame.iter_columns() if _is_exotic(c)), image_shape
 
 
 def _read_parquet(path: Path) -> pl.DataFrame:

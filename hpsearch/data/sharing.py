@@ -31,6 +31,7 @@ class SharedDataset:
     target_mean: float
     target_sd: float
     arrays: Arrays
+    image_shape: tuple[int, ...] | None = None
 
     def part(self, name: str, normalize: str) -> Part:
         """Return the `train` or `dev` part. Raises DataError when it was not prepared."""
@@ -53,6 +54,7 @@ def save_shared(dataset: Dataset, folder: str | Path) -> None:
         "n_outputs": dataset.n_outputs,
         "target_mean": dataset.target_mean,
         "target_sd": dataset.target_sd,
+        "image_shape": dataset.image_shape,
         "inputs": {part: list(by_kind) for part, by_kind in dataset.arrays.inputs.items()},
     }
     try:
@@ -81,7 +83,8 @@ def load_shared(folder: str | Path) -> SharedDataset:
             labels[part] = _map(folder / f"{part}-labels.npy") if classes else empty_labels()
             targets[part] = empty_targets() if classes else _map(folder / f"{part}-targets.npy")
         numbers = (meta["n_inputs"], meta["n_outputs"], meta["target_mean"], meta["target_sd"])
-        return SharedDataset(meta["task"], *numbers, Arrays(inputs, labels, targets))
+        image_shape = meta.get("image_shape") and tuple(meta["image_shape"])
+        return SharedDataset(meta["task"], *numbers, Arrays(inputs, labels, targets), image_shape)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StorageError(f"{folder}: the shared data cannot be read: {' '.join(str(error).split())}") from None
 

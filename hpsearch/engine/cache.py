@@ -1,13 +1,15 @@
-"""Compiled once on this machine, then loaded: a cache folder of the user's own around Numba's.
+"""Compiled once on this machine, then loaded: one object file in a folder of the user's own.
 
-Numba's cache is neither crash-safe nor safe to share (a mismatched pair of files gave wrong numbers, and its files are
-pickles), so it lives in a folder that only this user can write, named after everything the machine code depends on, and
-is used only when each of its files has the checksum that was noted after compiling. Anything else: compiled anew.
+The kernels are compiled by Numba in a process of its own; what it hands over is machine code alone, which loads in
+milliseconds without Numba, and holds no pickle. The file is named after everything that it depends on, and used only if
+it has the checksum that stands in front of it. Anything else: compiled anew. Every process loads the same bytes, so every
+process computes the same bits.
 """
 
 from __future__ import annotations
 
 import atexit
+import ctypes
 import fcntl
 import hashlib
 import importlib
@@ -21,65 +23,148 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hpsearch.files import write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import ModuleType
+    from collections.abc import Callable, Mapping
 
 KERNELS = "hpsearch.engine.kernels"
-MANIFEST = "manifest.json"
+OBJECT = "engine.o"
 WITHOUT_EFFECT = ("NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS")
 KEPT_VERSIONS = 8
 INHERITED = "HPSEARCH_ENGINE_CACHE"  # tells worker processes which folder their parent uses
+MATHEMATICS = ("exp", "log", "pow", "cos", "sin", "memset", "memcpy", "memmove")  # what C has to bring along
+_loaded: dict[str, Any] = {}
+PLAIN_KINDS = {
+    "none": None,
+    "bool": ctypes.c_bool,
+    "int64": ctypes.c_int64,
+    "uint64": ctypes.c_uint64,
+    "float64": ctypes.c_double,
+}
 
 
-def load_kernels(announce: Callable[[str], None] = lambda _: None) -> ModuleType:
-    """The kernels, from the cache if it is whole; `announce` is told before a compilation, which takes seconds.
+def load_kernels(announce: Callable[[str], None] = lambda _: None) -> Any:
+    """The stages as functions of Python, by name; `announce` is told before a compilation, which takes seconds.
 
-    A process of its own compiles: loaded code then is the same in every process, while a process that uses what it has
-    just compiled may link other copies of inlined functions, and differ in last digits.
+    Where NUMBA_DISABLE_JIT is set, they are the uncompiled sources.
     """
-    if KERNELS not in sys.modules:
-        ensure_compiled(announce)
-    return importlib.import_module(KERNELS)
+    if "kernels" not in _loaded:
+        _loaded["kernels"] = _uncompiled() if _is_uncompiled() else Machine(*_object_code(announce))
+    return _loaded["kernels"]
 
 
 def is_compiled() -> bool:
     """Whether the kernels can be loaded without compiling."""
-    return _is_whole(cache_folder())
+    return _read(cache_folder()) is not None
 
 
 def ensure_compiled(announce: Callable[[str], None]) -> None:
     """Compile if that was not done yet; a process that does not train itself need not load the kernels."""
+    if not _is_uncompiled():
+        _object_code(announce)
+
+
+def _is_uncompiled() -> bool:
+    return os.environ.get("NUMBA_DISABLE_JIT", "0") != "0"
+
+
+def _uncompiled() -> Any:
+    return importlib.import_module(f"{KERNELS}.training")
+
+
+class Machine:
+    """Machine code in memory; each of its functions is an attribute that takes arrays for pointers."""
+
+    def __init__(self, kinds: Mapping[str, list[str]], code: bytes) -> None:
+        from llvmlite import binding  # noqa: PLC0415 - a process that only reads results needs none of it
+
+        binding.initialize_native_target()
+        binding.initialize_native_asmprinter()
+        library = ctypes.CDLL(None)
+        for name in MATHEMATICS:
+            binding.add_symbol(name, ctypes.cast(getattr(library, name), ctypes.c_void_p).value)
+        target = binding.Target.from_default_triple().create_target_machine(jit=True)
+        self._engine = binding.create_mcjit_compiler(binding.parse_assembly(""), target)
+        self._engine.add_object_file(binding.ObjectFileRef.from_data(code))
+        self._engine.finalize_object()
+        for symbol, (result, *arguments) in kinds.items():
+            address = self._engine.get_function_address(symbol)
+            made = ctypes.CFUNCTYPE(_kind(result), *map(_kind, arguments))(address)
+            setattr(self, symbol.removeprefix("hpsearch_"), _taking_arrays(made))
+
+
+def _kind(name: str) -> Any:
+    return ctypes.c_void_p if name.endswith("*") else PLAIN_KINDS[name]
+
+
+def _taking_arrays(function: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*arguments: Any) -> Any:
+        return function(*(item.ctypes.data if isinstance(item, np.ndarray) else item for item in arguments))
+
+    return call
+
+
+def _object_code(announce: Callable[[str], None]) -> tuple[dict[str, list[str]], bytes]:
+    """The types of the functions, and their code; compiled now if there is none that can be used."""
     folder = cache_folder()
-    if os.environ.get("NUMBA_DISABLE_JIT", "0") != "0" or _is_whole(folder):
-        return
+    found = _read(folder)
+    if found is not None:
+        return found
     announce("Compiling the engine for this machine, once: about 15 seconds ...")
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not _is_whole(folder):  # else another process has compiled it while we waited
-            _clear(folder)
-            _compile()
-            _write_manifest(folder)
+        found = _read(folder)  # another process may have compiled it while we waited
+        if found is None:
+            content = _compile()
+            write_atomically(folder / OBJECT, hashlib.sha256(content).digest() + content)
             _remove_old(folder.parent)
+            found = _parts(content)
+    return found
 
 
-def _compile() -> None:
-    """Import the kernels in a child process, which ends with this one because its input then ends."""
+def _compile() -> bytes:
+    """What a child process makes of the sources; it ends with this one because its input then ends."""
     code = (
-        "import os, sys, threading, importlib;"
+        "import os, sys, threading;"
         "threading.Thread(target=lambda: (sys.stdin.read(), os._exit(1)), daemon=True).start();"
-        f"sys.path[:] = {sys.path!r}; importlib.import_module({KERNELS!r}); sys.stderr.flush(); os._exit(0)"
+        f"sys.path[:] = {sys.path!r};"
+        f"from {KERNELS}.building import write; write(sys.stdout.buffer); sys.stdout.flush(); os._exit(0)"
     )
     command = [sys.executable, "-c", code]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as child:  # noqa: S603 - our own code
+    with subprocess.Popen(  # noqa: S603 - our own code
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as child:
         try:
+            content = child.stdout.read()
             error = child.stderr.read().decode(errors="replace")
             if child.wait() != 0:
                 raise RuntimeError(f"the engine cannot be compiled: {error.strip()[-2000:]}")
         finally:
             child.kill()
+    return content
+
+
+def _read(folder: Path) -> tuple[dict[str, list[str]], bytes] | None:
+    """The functions' types and code in the file of this folder; None unless it is whole."""
+    try:
+        content = (folder / OBJECT).read_bytes()
+    except OSError:
+        return None
+    size = hashlib.sha256().digest_size
+    if len(content) <= size or hashlib.sha256(content[size:]).digest() != content[:size]:
+        return None
+    return _parts(content[size:])
+
+
+def _parts(content: bytes) -> tuple[dict[str, list[str]], bytes]:
+    """The line that says the functions' types, and the code behind it."""
+    line, _, code = content.partition(b"\n")
+    return json.loads(line), code
 
 
 def cache_folder() -> Path:
@@ -121,11 +206,11 @@ def _remove_old(base: Path) -> None:
 def _key() -> str:
     """A digest of all that the machine code depends on: sources, versions, processor."""
     here = Path(__file__).parent
-    source = here / "kernels.py"
-    status = source.stat()  # Numba looks at place and time of the file, not at its content
-    parts = [str(source), str(status.st_mtime_ns), source.read_bytes(), (here / "layout.py").read_bytes()]
-    parts += [(here / "hyperparameters.py").read_bytes(), sys.version, _processor()]
-    parts += [importlib.metadata.version(name) for name in ("numba", "llvmlite", "numpy", "scipy")]
+    sources = [*sorted((here / "kernels").glob("*.py")), *sorted((here / "places").glob("*.py"))]
+    sources += [here / "layout.py", here / "hyperparameters.py"]
+    parts = [source.read_bytes() for source in sources]
+    parts += [sys.version, _processor()]
+    parts += [importlib.metadata.version(name) for name in ("numba", "llvmlite", "numpy")]
     switches = {name: value for name, value in os.environ.items() if name.startswith("NUMBA_")}
     parts += [f"{name}={switches[name]}" for name in sorted(switches) if name not in WITHOUT_EFFECT]
     digest = hashlib.sha256()
@@ -150,35 +235,3 @@ def _is_private(folder: Path) -> bool:
     except OSError:
         return False
     return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o022
-
-
-def _compiled_files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix in {".nbi", ".nbc"})
-
-
-def _is_whole(folder: Path) -> bool:
-    try:
-        noted = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        found = {str(path.relative_to(folder)): _sha256(path) for path in _compiled_files(folder)}
-    except (OSError, ValueError):
-        return False
-    return bool(found) and noted == found
-
-
-def _clear(folder: Path) -> None:
-    for path in folder.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-    (folder / MANIFEST).unlink(missing_ok=True)
-
-
-def _write_manifest(folder: Path) -> None:
-    """Note what was compiled; written last and renamed into place, so a killed compilation leaves no manifest."""
-    noted = {str(path.relative_to(folder)): _sha256(path) for path in _compiled_files(folder)}
-    draft = folder / f"{MANIFEST}.{os.getpid()}"
-    draft.write_text(json.dumps(noted), encoding="utf-8")
-    draft.replace(folder / MANIFEST)
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,80 +1,99 @@
-"""How a network lies in memory: names with their integer codes, the two records, and the sizes of the flat arrays.
+"""How a network lies in memory: names with their integer codes, the records, and the sizes of the flat arrays.
 
-One network is one flat vector, layer after layer, each layer its weight matrix (n_in, n_out) row by row and then its
-bias (n_out). `sizes` holds the units of every layer, input and output included, so one compilation serves every depth.
-Kernels know options by code: the place of the name in the tuples below. New names go to the end of their tuple.
+One network is one flat vector, layer after layer: its weight matrix (n_in, n_out) row by row, its bias (n_out) and,
+where the layer has batch norm, the gain gamma (n_out); the bias then is the shift beta. Behind the layers stand the
+running mean and variance of each norm, which no gradient trains. `layers` says where each part starts, so one
+compilation serves every depth. Kernels know options by code: the place of the name in the tuples below. New names go
+to the end of their tuple.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from hpsearch.engine.hyperparameters import ACTIVATION_NAMES, INIT_NAMES, METRIC_NAMES, OPTIMIZER_NAMES
+from hpsearch.engine.hyperparameters import (
+    ACTIVATION_NAMES,
+    INIT_NAMES,
+    LOSS_NAMES,
+    METRIC_NAMES,
+    MOMENTUM_FORM_NAMES,
+    OPTIMIZER_NAMES,
+    OUTPUT_NAMES,
+    SCHEDULE_NAMES,
+)
+from hpsearch.engine.places import layer, settings, state
 
 TASKS = ("classification", "regression")
 ACTIVATIONS = ACTIVATION_NAMES
 INITS = INIT_NAMES
-OPTIMIZERS = OPTIMIZER_NAMES
+LOSSES = LOSS_NAMES
 METRICS = METRIC_NAMES
+MOMENTUM_FORMS = MOMENTUM_FORM_NAMES
+OPTIMIZERS = OPTIMIZER_NAMES
+OUTPUTS = OUTPUT_NAMES
+SCHEDULES = SCHEDULE_NAMES
 STATUSES = ("running", "finished", "stopped early", "diverged")
 
 # The first places of a tally, the running sums from which every metric of a pass over rows is made;
 # two more follow for each class: its rows, and those of them that were predicted right.
-TALLY = ("rows", "loss", "absolute", "squared", "target", "target_squared")
-# Train values are those of the batches while the weights changed; grad_norm is the first batch's, L2 included.
+TALLY = ("rows", "loss", "log_loss", "absolute", "squared", "target", "target_squared")
+# Train values are those of the batches while the weights changed, learning_rate is the last update's, grad_norm the
+# first's, penalties included.
 CURVES = ("train_loss", "dev_loss", "train_metric", "dev_metric", "learning_rate", "grad_norm")
+# What is looked at now and then in each layer: norm of its gradient, |update of W| / |W|, and the share of its units
+# whose slope stays near 0 on all rows: dead or saturated.
+HEALTH = ("grad_norm", "update_ratio", "stuck")
+HEALTH_POINTS = 32  # epochs of a training run at whose first update the layers are looked at, evenly spread
 
-# Rows that an evaluation takes at a time: fixed, so that a prediction repeats the arithmetic of training's dev
-# evaluation.
+# Rows that an evaluation takes at a time, and at most a gradient; a batch of more adds up the gradients of its pieces.
 EVALUATION_ROWS = 256
+CHUNK_ROWS = 1024
+STEP_BLOCK = 4096  # parameters that a step takes at a time: 16 kB of each vector
 
-# What a training run is told, never changed by it.
-SETTINGS = np.dtype(
-    [
-        ("task", np.int64),
-        ("metric", np.int64),
-        ("activation", np.int64),
-        ("init", np.int64),
-        ("optimizer", np.int64),
-        ("epochs", np.int64),
-        ("batch_size", np.int64),
-        ("patience", np.int64),  # epochs without improvement before the end; 0: never
-        ("min_delta", np.float64),
-        ("learning_rate", np.float64),
-        ("momentum", np.float64),
-        ("beta1", np.float64),
-        ("beta2", np.float64),
-        ("epsilon", np.float64),
-        ("l2", np.float64),
-        ("init_key", np.uint64),  # keys of the counter-based random streams
-        ("shuffle_key", np.uint64),
-    ],
-    align=True,
-)
-
-# Where a training run stands: with the arrays of the network, all that is needed to go on.
-STATE = np.dtype(
-    [
-        ("status", np.int64),
-        ("epoch", np.int64),  # epochs that are finished
-        ("row", np.int64),  # rows of the epoch under way that are used
-        ("update", np.int64),
-        ("best_epoch", np.int64),  # 1 = after the first epoch; 0: none yet
-        ("best_score", np.float64),  # smaller is better whatever the metric; NaN: none yet
-        ("grad_norm", np.float64),
-    ],
-    align=True,
-)
+# The vectors of places/ as records, for Python.
+SETTINGS = np.dtype([(name, np.float64) for name in settings.NAMES])
+STATE = np.dtype([(name, np.float64) for name in state.NAMES])
+LAYERS = np.dtype([(name, np.int64) for name in layer.NAMES])
 
 
-def parameter_count(sizes: np.ndarray) -> int:
-    """Weights and biases of a network with these layer sizes."""
-    return int(np.sum(sizes[:-1] * sizes[1:]) + np.sum(sizes[1:]))
+def layer_table(sizes: np.ndarray, *, batch_norm: bool = False) -> np.ndarray:
+    """The records (layers,) LAYERS of a network with these units, from input to output."""
+    layers = np.zeros(len(sizes) - 1, LAYERS)
+    layers["n_in"], layers["n_out"] = sizes[:-1], sizes[1:]
+    layers["before"] = np.concatenate([[0], np.cumsum(sizes[:-2])])
+    layers["gain"] = layers["mean"] = layers["variance"] = -1
+    hidden = layers[:-1]
+    place = 0
+    for l, one in enumerate(layers):
+        one["weight"] = place
+        one["bias"] = place + one["n_in"] * one["n_out"]
+        one["end"] = one["bias"] + one["n_out"]
+        if batch_norm and l < len(hidden):
+            one["gain"] = one["end"]
+            one["end"] += one["n_out"]
+        place = one["end"]
+    for one in hidden if batch_norm else []:
+        one["mean"] = place
+        one["variance"] = place + one["n_out"]
+        place += 2 * one["n_out"]
+    return layers
 
 
-def workspace_size(sizes: np.ndarray, rows: int) -> int:
-    """Floats that a forward and backward pass over `rows` rows needs: activations, slopes, two error signals."""
-    return int(rows * (2 * np.sum(sizes) + 2 * np.max(sizes)))
+def trained_count(layers: np.ndarray) -> int:
+    """Weights, biases and gains."""
+    return int(layers["end"][-1])
+
+
+def vector_size(layers: np.ndarray) -> int:
+    """Length of the flat vector: what is trained, and the running statistics."""
+    return trained_count(layers) + int(2 * np.sum(layers["n_out"][layers["mean"] >= 0]))
+
+
+def scratch_size(layers: np.ndarray, rows: int) -> int:
+    """Floats for what is needed only within one step: turned-over weights, turned-over outputs, sums for each unit."""
+    weights = int(np.max(layers["n_in"] * layers["n_out"]))
+    outputs = int(layers["n_out"][-1]) * rows + 4 * rows
+    return max(weights, outputs, 4 * int(np.max(layers["n_out"])), int(layers["n_in"][0]), STEP_BLOCK)
 
 
 def update_flops(sizes: np.ndarray, rows: int) -> int:

@@ -2,40 +2,60 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from hpsearch.engine.cache import load_kernels
-from hpsearch.engine.hyperparameters import complete
+from hpsearch.engine.hyperparameters import AUGMENTATIONS, IMAGE_AUGMENTATIONS, complete
 from hpsearch.engine.layout import (
     ACTIVATIONS,
+    CHUNK_ROWS,
     CURVES,
     EVALUATION_ROWS,
+    HEALTH,
+    HEALTH_POINTS,
     INITS,
+    LOSSES,
     METRICS,
+    MOMENTUM_FORMS,
     OPTIMIZERS,
+    OUTPUTS,
+    SCHEDULES,
     SETTINGS,
     STATE,
     STATUSES,
+    STEP_BLOCK,
     TALLY,
     TASKS,
     aligned_zeros,
-    parameter_count,
+    layer_table,
+    scratch_size,
+    trained_count,
     update_flops,
-    workspace_size,
+    vector_size,
 )
+from hpsearch.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from types import ModuleType
+    from collections.abc import Callable, Mapping, Sequence
 
 RUNNING = STATUSES.index("running")
 SLICE_SECONDS = 0.05
+STREAMS = ("init", "shuffle", "dropout", "augment")
+CODES = {
+    "activation": ACTIVATIONS, "init": INITS, "output": OUTPUTS, "loss": LOSSES, "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES, "momentum_form": MOMENTUM_FORMS,
+}  # fmt: skip
+NUMBERS = (
+    "huber_delta", "epochs", "patience", "min_delta", "learning_rate", "decay", "decay_power", "decay_factor",
+    "decay_epochs", "restart_growth", "warmup", "momentum", "momentum_correction", "beta1", "beta2", "epsilon", "l2",
+    "l1", "weight_decay", "input_dropout", "label_smoothing", "clip_norm", "max_norm", "ema",
+)  # fmt: skip
+WITH_FIRST = ("momentum", "nesterov", "adam", "adamw")  # optimisers that remember an average of gradients
+WITH_SECOND = ("adagrad", "rmsprop", "adam", "adamw")  # and those of squared gradients
 
 
 class Rows(Protocol):
@@ -46,19 +66,17 @@ class Rows(Protocol):
     targets: np.ndarray
 
 
-def start_engine(announce: Callable[[str], None] = lambda _: None) -> ModuleType:
-    """Load (or compile) the kernels and hold BLAS to one thread, for results would depend on their number."""
-    kernels = load_kernels(announce)
-    importlib.import_module("scipy.linalg.cython_blas")  # np.dot's BLAS, else loaded at the first product, unlimited
-    threadpool_limits(1, user_api="blas")
-    return kernels
+def start_engine(announce: Callable[[str], None] = lambda _: None) -> Any:
+    """Load (or compile) the kernels."""
+    return load_kernels(announce)
 
 
 class Network:
     """One network for rows of `n_inputs` features: its hyperparameters as the kernels know them, and its size.
 
-    `hyperparameters` may leave out what is to keep its default. `keys` are two uint64, for the streams of the first
-    weights and of the shuffles. Raises ConfigError on an unknown or impossible hyperparameter.
+    `hyperparameters` may leave out what is to keep its default. `keys` are uint64, for the streams STREAMS; those left
+    out are 0. `image_shape` is (height, width) or (height, width, channels) of rows that are images. Raises ConfigError
+    on an unknown or impossible hyperparameter.
     """
 
     def __init__(
@@ -69,32 +87,47 @@ class Network:
         n_outputs: int,
         task: str,
         metric: str,
-        keys: tuple[int, int] = (0, 0),
+        keys: Sequence[int] = (),
+        image_shape: Sequence[int] | None = None,
     ) -> None:
         full = complete(hyperparameters)
+        full["loss"] = _loss_for(task, full["output"], full["loss"])
         self.hyperparameters = full
         self.sizes = np.array([n_inputs, *full["hidden"], n_outputs], np.int64)
+        self.layers = layer_table(self.sizes, batch_norm=full["batch_norm"])
+        self.trained = trained_count(self.layers)
+        self.vector_size = vector_size(self.layers)
         self.settings = settings = np.zeros(1, SETTINGS)
         settings["task"] = TASKS.index(task)
         settings["metric"] = METRICS.index(metric)
-        settings["activation"] = ACTIVATIONS.index(full["activation"])
-        settings["init"] = INITS.index(full["init"])
-        settings["optimizer"] = OPTIMIZERS.index(full["optimizer"])
-        settings["batch_size"] = 2**62 if full["batch_size"] == "full" else full["batch_size"]
-        for name in (
-            "epochs", "patience", "min_delta", "learning_rate", "momentum", "beta1", "beta2", "epsilon", "l2",
-        ):  # fmt: skip
+        for name, codes in CODES.items():
+            settings[name] = codes.index(full[name])
+        settings["batch_size"] = np.inf if full["batch_size"] == "full" else full["batch_size"]
+        for name in NUMBERS:
             settings[name] = full[name]
-        settings["init_key"], settings["shuffle_key"] = keys
+        for name in AUGMENTATIONS:
+            settings[name] = full[f"augment.{name}"]
+        settings["augmented"] = any(full[f"augment.{name}"] > 0 for name in AUGMENTATIONS)
+        if image_shape is not None:
+            settings["height"], settings["width"], settings["channels"] = (*image_shape, 1)[:3]
+        elif any(full[f"augment.{name}"] > 0 for name in IMAGE_AUGMENTATIONS):
+            raise ConfigError(f"augment: {full['augment']} is for images; say their shape in data.image_shape")
+        settings["weighted"] = full["class_weight"] != "none"
+        settings["features"], settings["outputs"], settings["layers"] = n_inputs, n_outputs, len(self.layers)
+        settings["trained"], settings["parameters"] = self.trained, self.vector_size
+        settings["units"], settings["widest"] = np.sum(self.sizes), np.max(self.sizes)
+        self.dropout = np.array([*full["dropout"], 0.0])
+        self.keys = np.zeros(len(STREAMS), np.uint64)
+        self.keys[: len(keys)] = keys
 
     @property
     def parameters(self) -> int:
-        """Weights and biases."""
-        return parameter_count(self.sizes)
+        """Weights, biases and gains."""
+        return self.trained
 
     def batch_rows(self, rows: int) -> int:
         """Rows of a whole batch when there are `rows` rows to train on."""
-        return min(int(self.settings["batch_size"][0]), rows)
+        return int(min(self.settings["batch_size"][0], rows))
 
     def epoch_flops(self, rows: int) -> int:
         """Floating-point operations of the matrix products that one epoch of training on `rows` rows takes."""
@@ -105,21 +138,35 @@ class Network:
 
         Predictions are probabilities, or values in units of the standardised target; so are rmse and mae.
         """
+        scores, _, found = self._judge(weights, rows)
+        return scores, found
+
+    def predict(self, weights: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray | None]:
+        """Predictions (rows, n_outputs) float32 and, of the logistic output, the support of each class, likewise."""
+        scores, supports, _ = self._judge(weights, rows)
+        return scores, supports if self.hyperparameters["output"] == "logistic" else None
+
+    def _judge(self, weights: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray, dict[str, float]]:
         kernels = start_engine()
         weights = _gate(weights)
-        if weights.shape != (self.parameters,):
-            raise ValueError(f"weights have shape {weights.shape}, the network has {self.parameters} parameters")
+        if weights.shape != (self.vector_size,):
+            raise ValueError(f"weights have shape {weights.shape}, the network has {self.vector_size} parameters")
         inputs, labels, targets = _gate_rows(rows, self.sizes, labelled=False)
-        n_outputs = int(self.sizes[-1])
-        scores = np.zeros((len(inputs), n_outputs), np.float32)
+        n_rows, n_outputs = len(rows.inputs), int(self.sizes[-1])
+        supported = self.hyperparameters["output"] == "logistic"
+        scores = np.zeros(n_rows * n_outputs, np.float32)
+        supports = np.zeros(n_rows * n_outputs if supported else 0, np.float32)
         metrics = np.zeros(len(METRICS))
-        workspace = aligned_zeros(workspace_size(self.sizes, min(EVALUATION_ROWS, len(inputs))))
+        capacity = min(EVALUATION_ROWS, n_rows)
+        workspace = _workspace(self.layers, self.sizes, capacity)
+        judged = len(labels) + len(targets) > 0
         kernels.evaluate(
-            weights, self.sizes, self.settings, inputs, labels, targets,
-            workspace, _tally(n_outputs), scores, metrics,
+            weights, self.layers.view(np.int64), self.settings.view(np.float64), self.dropout, n_rows, capacity, judged,
+            supported, inputs, labels, targets, *workspace, _ranking(len(labels)), _tally(n_outputs),
+            scores, supports, metrics,
         )  # fmt: skip
         found = {name: float(value) for name, value in zip(METRICS, metrics, strict=True) if not math.isnan(value)}
-        return scores, found
+        return scores.reshape(n_rows, n_outputs), supports.reshape(-1, n_outputs), found
 
 
 class Training:
@@ -133,40 +180,68 @@ class Training:
         self.train = train
         self.dev = dev
         kernels = start_engine()
-        sizes, settings = network.sizes, network.settings
+        sizes, layers, full = network.sizes, network.layers, network.hyperparameters
+        self.settings = settings = network.settings.copy()
         n_outputs = int(sizes[-1])
         batch = network.batch_rows(len(train.inputs))
-        wide = max(batch, min(EVALUATION_ROWS, len(dev.inputs)))
-        ranks = METRICS[settings["metric"][0]] == "auc"  # the one metric that needs every prediction at once
+        piece = batch if full["batch_norm"] else min(batch, CHUNK_ROWS)  # the norm's statistics are the whole batch's
+        capacity = max(piece, min(EVALUATION_ROWS, len(dev.inputs)))
+        ranks = METRICS[int(settings["metric"][0])] == "auc"  # the one metric that needs every prediction at once
+        train_arrays, dev_arrays = _gate_rows(train, sizes), _gate_rows(dev, sizes)
+        if full["augment.brightness"] or full["augment.invert"]:
+            settings["darkest"], settings["brightest"] = train_arrays[0].min(), train_arrays[0].max()
 
         self.state = np.zeros(1, STATE)
         self.state["best_score"] = np.nan
-        self.weights = aligned_zeros(network.parameters)
-        self.best = aligned_zeros(network.parameters)
-        self.curves = np.zeros((int(settings["epochs"][0]), len(CURVES)))
-        optimizer = network.hyperparameters["optimizer"]
+        for name in ("momentum_left", "beta1_left", "beta2_left", "ema_left"):
+            self.state[name] = 1.0
+        self.weights = aligned_zeros(network.vector_size)
+        self.best = aligned_zeros(network.vector_size)
+        epochs = int(settings["epochs"][0])
+        self.curves = np.zeros((epochs, len(CURVES)))
+        self.health_stride = -(-epochs // HEALTH_POINTS)
+        self.health = np.zeros((-(-epochs // self.health_stride), len(layers), len(HEALTH)), np.float32)
+        activations, slopes, normalised, scratch = _workspace(layers, sizes, capacity)
+        optimizer = full["optimizer"]
+        trained = network.trained
         self._arrays = (
+            len(train.inputs),
+            len(dev.inputs),
+            capacity,
             self.weights,
-            aligned_zeros(network.parameters),  # gradient
-            aligned_zeros(network.parameters if optimizer != "sgd" else 0),
-            aligned_zeros(network.parameters if optimizer == "adam" else 0),
+            aligned_zeros(trained),  # gradient
+            aligned_zeros(trained if optimizer in WITH_FIRST else 0),
+            aligned_zeros(trained if optimizer in WITH_SECOND else 0),
+            aligned_zeros(network.vector_size if full["ema"] > 0 else 0),
             self.best,
-            sizes,
-            settings,
-            self.state,
-            *_gate_rows(train, sizes),
-            *_gate_rows(dev, sizes),
-            np.zeros(len(train.inputs), np.int64),  # order
-            np.zeros(batch, np.int32),
-            np.zeros((batch, 1), np.float32),
-            aligned_zeros(workspace_size(sizes, wide)),
+            layers.view(np.int64),
+            settings.view(np.float64),
+            network.dropout,
+            self.state.view(np.float64),
+            network.keys,
+            _class_weights(full["class_weight"], train_arrays[1], n_outputs),
+            *train_arrays,
+            *dev_arrays,
+            np.zeros(len(train.inputs), np.int32),  # order
+            np.zeros(2 * capacity, np.int32),  # labels of the batch, own and partner's
+            np.zeros(2 * capacity, np.float32),  # targets
+            np.zeros(capacity if full["augment.mixup"] > 0 else 0, np.float32),  # portions of mixed rows
+            activations,
+            slopes,
+            aligned_zeros(2 * capacity * int(np.max(sizes))),  # signals
+            normalised,
+            scratch,
+            aligned_zeros(STEP_BLOCK),  # weights before a step that is looked at
+            np.zeros(3 * len(layers)),  # squared lengths of a layer's gradient, change and weights
+            _ranking(max(len(train.inputs), len(dev.inputs)) if ranks else 0),
             _tally(n_outputs),
             _tally(n_outputs),
-            np.zeros((len(train.inputs) if ranks else 0, n_outputs), np.float32),
-            np.zeros((len(dev.inputs) if ranks else 0, n_outputs), np.float32),
-            self.curves,
+            np.zeros(len(train.inputs) * n_outputs if ranks else 0, np.float32),
+            np.zeros(len(dev.inputs) * n_outputs if ranks else 0, np.float32),
+            self.curves.reshape(-1),
+            self.health.reshape(-1),
         )
-        kernels.initialise(self.weights, sizes, settings)
+        kernels.initialise(self.weights, layers.view(np.int64), settings.view(np.float64), network.keys)
         # A first guess at the updates of a slice, from a slow machine's 1 GFLOP/s; then measured.
         self._slice = max(1, int(SLICE_SECONDS * 1e9 / max(update_flops(sizes, batch), 1e5)))
 
@@ -185,7 +260,7 @@ class Training:
     @property
     def status(self) -> str:
         """One of layout.STATUSES."""
-        return STATUSES[self.state["status"][0]]
+        return STATUSES[int(self.state["status"][0])]
 
     @property
     def epochs(self) -> int:
@@ -202,9 +277,24 @@ class Training:
         """The epoch (from 1) with the best dev score, whose weights are in `best`; 0 before the first has ended."""
         return int(self.state["best_epoch"][0])
 
+    @property
+    def diverged_in(self) -> str:
+        """The layer where a diverged run went wrong, in words."""
+        layer = int(self.state["layer"][0])
+        return "the output layer" if layer == len(self.network.layers) - 1 else f"hidden layer {layer + 1}"
+
+    def health_epochs(self) -> list[int]:
+        """The finished epochs (from 1) at whose first update the layers were looked at."""
+        return list(range(1, self.epochs + 1, self.health_stride))
+
     def curve_rows(self, start: int = 0) -> np.ndarray:
         """Lines (epochs - start, len(layout.CURVES)) of the learning curve from epoch number `start` (from 0) on."""
         return self.curves[start : self.epochs]
+
+
+def _ranking(rows: int) -> np.ndarray:
+    """Room for the sorting that the AUC needs."""
+    return np.zeros(2 * rows + 2**11 if rows else 0, np.uint64)
 
 
 def _tally(n_outputs: int) -> np.ndarray:
@@ -217,6 +307,41 @@ def _gate(array: np.ndarray, dtype: type = np.float32) -> np.ndarray:
     if array.dtype != dtype or not array.flags.c_contiguous or not array.flags.writeable:
         return np.array(array, dtype, order="C")
     return array
+
+
+def _loss_for(task: str, output: str, loss: str) -> str:
+    """The loss that is meant; ConfigError for one that does not fit."""
+    if task == "regression":
+        fitting = ("squared", "huber")
+    else:
+        fitting = ("binary_cross_entropy", "cross_entropy") if output == "logistic" else ("cross_entropy",)
+    if loss not in ("auto", *fitting):
+        raise ConfigError(f"loss: {loss!r} does not fit {task} with output {output}; allowed: {', '.join(fitting)}")
+    return fitting[0] if loss == "auto" else loss
+
+
+def _workspace(layers: np.ndarray, sizes: np.ndarray, capacity: int) -> tuple[np.ndarray, ...]:
+    """Activations, slopes, what batch norm keeps, and scratch, for `capacity` rows."""
+    units = int(np.sum(sizes))
+    norms = bool(np.any(layers["gain"] >= 0))
+    return (
+        aligned_zeros(capacity * units),
+        aligned_zeros(capacity * units),
+        aligned_zeros((capacity + 1) * units if norms else 0),
+        aligned_zeros(scratch_size(layers, capacity)),
+    )
+
+
+def _class_weights(said: str | list[float], labels: np.ndarray, classes: int) -> np.ndarray:
+    """One weight for each class; empty for none."""
+    if said == "none":
+        return np.zeros(0, np.float32)
+    if said == "balanced":
+        counts = np.bincount(labels, minlength=classes)
+        return (len(labels) / (classes * np.maximum(counts, 1)) * (counts > 0)).astype(np.float32)
+    if len(said) != classes:
+        raise ConfigError(f"class_weight: {said!r} has {len(said)} numbers for {classes} classes")
+    return np.array(said, np.float32)
 
 
 def _gate_rows(rows: Rows, sizes: np.ndarray, *, labelled: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -234,4 +359,4 @@ def _gate_rows(rows: Rows, sizes: np.ndarray, *, labelled: bool = True) -> tuple
         raise ValueError(f"{len(labels)} labels and {len(targets)} targets for {len(inputs)} rows")
     if len(labels) and not 0 <= labels.min() <= labels.max() < sizes[-1]:
         raise ValueError(f"labels from {labels.min()} to {labels.max()} for a network with {sizes[-1]} outputs")
-    return inputs, labels, targets
+    return inputs.reshape(-1), labels, targets.reshape(-1)

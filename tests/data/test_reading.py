@@ -260,6 +260,7 @@ def test_npz(tmp_path):
         ({"X": np.zeros((3, 2)), "y": np.zeros(4)}, "found 'X' float64(3, 2), 'y' float64(4,)"),
         ({"X": np.zeros((3, 2))}, "are needed"),
         ({"X": np.zeros((0, 2)), "y": np.zeros(0)}, "is empty"),
+        ({"X": np.zeros((3, 2, 0)), "y": np.zeros(3)}, "array 'X' is empty, its shape is (3, 2, 0)"),
         ({"X": np.zeros((3, 2), complex), "y": np.zeros(3)}, "are needed"),
         ({}, "found nothing"),
     ],

@@ -22,6 +22,7 @@ PARAMETERS = [
     Int(16, 256, scale="pow2"),
     Int(10, 50, step=15),
     Categorical(("relu", "tanh", "silu")),
+    Categorical((True, False)),
 ]
 units = st.floats(0, 1)
 
@@ -30,7 +31,7 @@ units = st.floats(0, 1)
 @given(u=units)
 def test_every_value_is_inside_and_a_python_scalar(parameter, u):
     value = parameter.from_unit(u)
-    assert type(value) in (float, int, str)
+    assert type(value) in (float, int, str, bool)
     if not isinstance(parameter, Categorical):
         assert parameter.low <= value <= parameter.high
 
@@ -167,3 +168,8 @@ def test_nearest_keeps_what_is_inside_and_moves_what_is_not():
     space = Space({"a": Float(1e-4, 1e-2, log=True), "b": Int(16, 64, scale="pow2"), "c": Categorical(("x", "y"))})
     assert space.nearest({"a": 0.003, "b": 256, "c": "z"}) == {"a": 0.003, "b": 64, "c": "x"}
     assert space.nearest({"a": 1.0})["a"] == 1e-2
+
+
+def test_nearest_to_a_word_is_the_middle_of_numbers():
+    assert Space({"a": Float(0, 1)}).nearest({"a": "auto"}) == {"a": 0.5}
+    assert Space({"a": Categorical((0.1, "auto"))}).nearest({"a": "auto"}) == {"a": "auto"}

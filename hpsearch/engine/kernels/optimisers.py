@@ -1,0 +1,166 @@
+"""One step along the gradient: penalties, the rule of the optimiser, and what happens to weights after it.
+
+All work on pieces of the flat vectors, so that a gradient can be used while it is in the cache. `first` and `second` are
+the optimiser's two memories, laid out as the weights.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import boolean, float64, int64, void
+
+from hpsearch.engine.kernels.compiling import NUMBERS, SUMS, after, helper, stage
+from hpsearch.engine.kernels.norms import blend_of
+from hpsearch.engine.layout import MOMENTUM_FORMS, OPTIMIZERS
+from hpsearch.engine.layout import STEP_BLOCK as BLOCK
+from hpsearch.engine.places import settings as S
+from hpsearch.engine.places import state as T
+
+SGD, MOMENTUM, ADAM, NESTEROV, ADAGRAD, RMSPROP, ADAMW = range(len(OPTIMIZERS))
+SUM = MOMENTUM_FORMS.index("sum")
+GRADIENT, CHANGE, BEFORE = range(3)  # what `sums` holds of a layer: squared lengths
+
+
+@helper
+def squared_length(vector, count):
+    """Sum of squares as float64; of blocks, whose own sums are float32 unless that overflows."""
+    total = 0.0
+    for start in range(0, count, BLOCK):
+        block, size = after(vector, start), min(BLOCK, count - start)
+        part = vector[0] * 0
+        for i in range(size):
+            part += block[i] * block[i]
+        if math.isfinite(part):
+            total += np.float64(part)
+        else:
+            for i in range(size):
+                total += np.float64(block[i]) * np.float64(block[i])
+    return total
+
+
+@stage(float64(SUMS, boolean, NUMBERS, NUMBERS, int64, int64))
+def prepare(s, matrix, weights, gradient, count, batch_rows):
+    """Complete a piece of the gradient; return its squared length.
+
+    `matrix` tells a piece of W: the penalties, l2 / (2 m) * |W|^2 and l1 / m * sum |W| of an objective over m rows, leave
+    biases and gains alone. Where a weight is 0, the slope of its absolute value counts as 0.
+    """
+    if matrix and s[S.l2] > 0.0:
+        share = np.float32(s[S.l2] / batch_rows)
+        for i in range(count):
+            gradient[i] += share * weights[i]
+    if matrix and s[S.l1] > 0.0:
+        size, nothing = np.float32(s[S.l1] / batch_rows), np.float32(0)
+        for i in range(count):
+            w = weights[i]
+            gradient[i] += size if w > nothing else (-size if w < nothing else nothing)
+    return squared_length(gradient, count)
+
+
+@helper
+def optimise(s, at, weights, gradient, first, second, count):
+    """W -= alpha * direction (TECHNIQUES 16 and 17; Adam: Kingma and Ba 2015, algorithm 1), in place."""
+    rule = s[S.optimizer]
+    rate = np.float32(at[T.learning_rate])
+    epsilon = np.float32(s[S.epsilon])
+    if rule == SGD:
+        for i in range(count):
+            weights[i] -= rate * gradient[i]
+    elif rule == MOMENTUM or rule == NESTEROV:
+        beta = np.float32(s[S.momentum])
+        new = np.float32(1.0 if s[S.momentum_form] == SUM else 1.0 - s[S.momentum])
+        if s[S.momentum_correction] > 0.0:
+            rate = np.float32(at[T.learning_rate] / (1.0 - at[T.momentum_left]))
+        if rule == MOMENTUM:
+            for i in range(count):
+                first[i] = beta * first[i] + new * gradient[i]
+                weights[i] -= rate * first[i]
+        else:
+            for i in range(count):
+                first[i] = beta * first[i] + new * gradient[i]
+                weights[i] -= rate * (beta * first[i] + new * gradient[i])
+    elif rule == ADAGRAD:
+        for i in range(count):
+            g = gradient[i]
+            second[i] += g * g
+            weights[i] -= rate * g / (math.sqrt(second[i]) + epsilon)
+    elif rule == RMSPROP:
+        beta, new = np.float32(s[S.beta2]), np.float32(1.0 - s[S.beta2])
+        for i in range(count):
+            g = gradient[i]
+            second[i] = beta * second[i] + new * g * g
+            weights[i] -= rate * g / (math.sqrt(second[i]) + epsilon)
+    else:
+        beta1, new1 = np.float32(s[S.beta1]), np.float32(1.0 - s[S.beta1])
+        beta2, new2 = np.float32(s[S.beta2]), np.float32(1.0 - s[S.beta2])
+        rate = np.float32(at[T.learning_rate] / (1.0 - at[T.beta1_left]))
+        correction = np.float32(math.sqrt(1.0 / (1.0 - at[T.beta2_left])))
+        for i in range(count):
+            g = gradient[i]
+            first[i] = beta1 * first[i] + new1 * g
+            second[i] = beta2 * second[i] + new2 * g * g
+            weights[i] -= rate * first[i] / (math.sqrt(second[i]) * correction + epsilon)
+
+
+@stage(void(SUMS, SUMS, boolean, NUMBERS, NUMBERS, NUMBERS, NUMBERS, int64, boolean, NUMBERS, SUMS))
+def step(s, at, matrix, weights, gradient, first, second, count, watched, before, sums):
+    """Step along a piece of the gradient, behind decoupled weight decay (Loshchilov and Hutter 2019).
+
+    If `watched`, sums[CHANGE] and sums[BEFORE] grow by the squared lengths of W's change and of W before it; `before`
+    (BLOCK,) is overwritten.
+    """
+    for start in range(0, count, BLOCK):
+        block, size = after(weights, start), min(BLOCK, count - start)
+        if watched and matrix:
+            for i in range(size):
+                before[i] = block[i]
+        if matrix and s[S.weight_decay] > 0.0:
+            kept = np.float32(1.0 - at[T.learning_rate] * s[S.weight_decay])
+            for i in range(size):
+                block[i] *= kept
+        optimise(s, at, block, after(gradient, start), after(first, start), after(second, start), size)
+        if watched and matrix:
+            sums[BEFORE] += squared_length(before, size)
+            for i in range(size):
+                before[i] = block[i] - before[i]
+            sums[CHANGE] += squared_length(before, size)
+
+
+@stage(void(int64, int64, NUMBERS, float64, NUMBERS))
+def shorten_columns(n_in, n_out, W, limit, scratch):
+    """Scale every unit's vector of incoming weights, a column of W, that is longer than `limit` (max-norm)."""
+    for j in range(n_out):
+        scratch[j] = 0
+    for i in range(n_in):
+        row = after(W, i * n_out)
+        for j in range(n_out):
+            scratch[j] += row[j] * row[j]
+    longest = np.float32(limit)
+    one = np.float32(1)
+    for j in range(n_out):
+        length = math.sqrt(scratch[j])
+        scratch[j] = longest / length if length > longest else one
+    for i in range(n_in):
+        row = after(W, i * n_out)
+        for j in range(n_out):
+            row[j] *= scratch[j]
+
+
+@helper
+def follow(s, at, weights, average, count):
+    """Move the weights' exponentially weighted average, corrected for its start."""
+    share = np.float32(blend_of(s[S.ema], at[T.ema_left]))
+    for i in range(count):
+        average[i] += share * (weights[i] - average[i])
+
+
+@helper
+def count_update(s, at):
+    """Number the update, and bring what depends on its number up to date: beta^t of the averages."""
+    at[T.update] += 1.0
+    at[T.momentum_left] *= s[S.momentum]
+    at[T.beta1_left] *= s[S.beta1]
+    at[T.beta2_left] *= s[S.beta2]
+    at[T.ema_left] *= s[S.ema]
