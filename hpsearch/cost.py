@@ -49,7 +49,14 @@ def most_flop(trial: Trial, data: SearchData, metric: str, rows: int) -> float:
 
 
 def _network(trial: Trial, data: SearchData, metric: str) -> Network:
-    return Network(trial.config, n_inputs=data.n_inputs, n_outputs=data.n_outputs, task=data.task, metric=metric)
+    return Network(
+        trial.config,
+        n_inputs=data.n_inputs,
+        n_outputs=data.n_outputs,
+        task=data.task,
+        metric=metric,
+        image_shape=data.image_shape,
+    )
 
 
 def _updates_per_epoch(network: Network, rows: int) -> int:

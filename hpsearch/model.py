@@ -1,7 +1,8 @@
 """A trained network with all that it needs to judge new rows: preparation of columns, normalisation, classes.
 
 On disk two files, neither of which can run code: weights.safetensors (for each layer `layers.<i>.weight` (n_in,
-n_out) and `layers.<i>.bias` (n_out,)) and model.yaml (everything else).
+n_out) and `layers.<i>.bias` (n_out,), with batch norm `gain`, `mean` and `variance` (n_out,) too) and model.yaml
+(everything else).
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ import safetensors.numpy
 from hpsearch import strict_yaml
 from hpsearch.data.normalising import Normalizer
 from hpsearch.data.preparing import Preparation
+from hpsearch.diagnosis.confidence import trust_marks
 from hpsearch.engine.network import Network
 from hpsearch.errors import ConfigError, HpsearchError, RunError
 from hpsearch.files import storage_errors, write_atomically
 from hpsearch.trial import SCALED_METRICS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import polars as pl
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 WEIGHTS = "weights.safetensors"
 DESCRIPTION = "model.yaml"
+PARTS = {"weight": 2, "bias": 1, "gain": 1, "mean": 1, "variance": 1}  # of a layer, with their dimensions
 KEYS = {"format", "trial", "metric", "layers", "hyperparameters", "weights_sha256", "preparation", "normalizer"}
 
 
@@ -121,23 +125,24 @@ class Model:
         return cls(found["trial"], network, _flat(tensors, network), found["metric"], preparation, normalizer)
 
     def _tensors(self) -> dict[str, np.ndarray]:
-        tensors = {}
-        start = 0
-        for layer, (n_in, n_out) in enumerate(zip(self.network.sizes[:-1], self.network.sizes[1:], strict=True)):
-            tensors[f"layers.{layer}.weight"] = self.weights[start : start + n_in * n_out].reshape(n_in, n_out)
-            start += n_in * n_out
-            tensors[f"layers.{layer}.bias"] = self.weights[start : start + n_out]
-            start += n_out
-        return tensors
+        return {
+            name: self.weights[start : start + np.prod(shape)].reshape(shape)
+            for name, start, shape in _places(self.network)
+        }
 
     def inputs(self, frame: pl.DataFrame) -> np.ndarray:
         """Rows of a table as the network's inputs (rows, features) float32."""
         return self.normalizer.transform(self.preparation.transform(frame))
 
-    def predict(self, frame: pl.DataFrame) -> np.ndarray:
-        """Probabilities (rows, classes), or predicted values (rows, 1) in units of the target."""
-        scores, _ = self.network.evaluate(self.weights, _Unlabelled(self.inputs(frame)))
-        return scores if self.task == "classification" else self.preparation.target.original(scores)
+    def predict(self, frame: pl.DataFrame) -> tuple[np.ndarray, np.ndarray | None]:
+        """Probabilities (rows, classes) and how far to trust each row's winner (rows,), one of confidence.TRUST.
+
+        Of a regression values (rows, 1) in units of the target, and None.
+        """
+        scores, supports = self.network.predict(self.weights, _Unlabelled(self.inputs(frame)))
+        if self.task == "regression":
+            return self.preparation.target.original(scores), None
+        return scores, trust_marks(scores, supports)
 
     def judge(self, part: Part) -> dict[str, float]:
         """Every metric of the task on rows with known targets, in units of the target."""
@@ -175,13 +180,21 @@ class _Unlabelled:
         self.inputs = inputs
 
 
+def _places(network: Network) -> Iterator[tuple[str, int, tuple[int, ...]]]:
+    """Name, start in the engine's vector and shape of every tensor."""
+    for l, layer in enumerate(network.layers):
+        n_in, n_out = int(layer["n_in"]), int(layer["n_out"])
+        for part, shape in PARTS.items():
+            if layer[part] >= 0:
+                yield f"layers.{l}.{part}", int(layer[part]), (n_in, n_out) if shape == 2 else (n_out,)
+
+
 def _flat(tensors: dict[str, np.ndarray], network: Network) -> np.ndarray:
     """The engine's vector; ValueError if a tensor is missing or has another shape or type than the network wants."""
-    parts = []
-    for layer, (n_in, n_out) in enumerate(zip(network.sizes[:-1], network.sizes[1:], strict=True)):
-        for name, shape in ((f"layers.{layer}.weight", (n_in, n_out)), (f"layers.{layer}.bias", (n_out,))):
-            tensor = tensors[name]
-            if tensor.shape != shape or tensor.dtype != np.float32:
-                raise ValueError(f"{name} is {tensor.dtype} {tensor.shape}, not float32 {shape}")
-            parts.append(tensor.ravel())
-    return np.concatenate(parts)
+    weights = np.zeros(network.vector_size, np.float32)
+    for name, start, shape in _places(network):
+        tensor = tensors[name]
+        if tensor.shape != shape or tensor.dtype != np.float32:
+            raise ValueError(f"{name} is {tensor.dtype} {tensor.shape}, not float32 {shape}")
+        weights[start : start + tensor.size] = tensor.ravel()
+    return weights

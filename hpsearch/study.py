@@ -126,7 +126,7 @@ class Study:
             self.best = result
             keep(result)
         result.weights = None
-        result.curves = {}
+        result.curves, result.health = {}, {}
 
     def _tell(self) -> None:
         """Tell the strategy every result that has no gap before it, and look whether one of them reaches the goal."""

@@ -41,7 +41,9 @@ class TrialResult:
     """What is recorded of a trial. Everything but `seconds`, `started` and `worker` is the same on every repetition.
 
     metrics: `dev_<metric>` and `train_<metric>` at the best epoch, smaller names as in reported_metrics.
-    curves: one list for each of engine.layout.CURVES. weights: flat vector of the best epoch, not kept in the journal.
+    curves: one list for each of engine.layout.CURVES. health: `epochs` in which the layers were looked at, and for each
+    of engine.layout.HEALTH a list of one value per layer for each of them. weights: flat vector of the best epoch, not
+    kept in the journal.
     """
 
     number: int
@@ -55,6 +57,7 @@ class TrialResult:
     gflop: float = 0.0
     error: str = ""
     curves: dict[str, list[float]] = field(default_factory=dict)
+    health: dict[str, list[Any]] = field(default_factory=dict)
     started: float = 0.0
     seconds: float = 0.0
     worker: int = 0
@@ -77,6 +80,7 @@ class SearchData(Protocol):
     target_sd: float
     n_inputs: int
     n_outputs: int
+    image_shape: tuple[int, ...] | None
 
     def part(self, name: str, normalize: str) -> Any:
         """Rows of "train" or "dev" under one normalisation."""
@@ -108,7 +112,8 @@ def run_trial(trial: Trial, data: SearchData, settings: TrialSettings, watch: Wa
     start_engine()
     began = time.time()
     clock = time.perf_counter()
-    keys = tuple(stream_key(settings.seed, trial.number, purpose) for purpose in (Purpose.INIT, Purpose.SHUFFLE))
+    streams = (Purpose.INIT, Purpose.SHUFFLE, Purpose.DROPOUT, Purpose.AUGMENT)
+    keys = tuple(stream_key(settings.seed, trial.number, purpose) for purpose in streams)
     network = Network(
         trial.config,
         n_inputs=data.n_inputs,
@@ -116,6 +121,7 @@ def run_trial(trial: Trial, data: SearchData, settings: TrialSettings, watch: Wa
         task=data.task,
         metric=settings.metric,
         keys=keys,
+        image_shape=data.image_shape,
     )
     normalize = network.hyperparameters["normalize"]
     train, dev = data.part("train", normalize), data.part("dev", normalize)
@@ -145,10 +151,9 @@ def _record(
     result.epochs, result.updates = training.epochs, training.updates
     result.gflop = _digits(network.epoch_flops(len(train.inputs)) * training.epochs / 1e9)
     result.curves = _curves(training, settings.metric, data.target_sd)
+    result.health = _health(training)
     if training.status == "diverged":
-        result.error = (
-            f"diverged: the loss is no longer finite in epoch {training.epochs + 1}, update {training.updates + 1}"
-        )
+        result.error = f"diverged: {training.diverged_in} overflowed or exploded after update {training.updates}"
     if result.error:
         return
     result.state = TrialState.COMPLETE
@@ -177,6 +182,18 @@ def _curves(training: Any, metric: str, target_sd: float) -> dict[str, list[floa
         name: [_digits(value * scaled.get(name, 1.0)) for value in column.tolist()]
         for name, column in zip(CURVES, columns, strict=True)
     }
+
+
+def _health(training: Any) -> dict[str, list[Any]]:
+    from hpsearch.engine.layout import HEALTH  # noqa: PLC0415
+
+    epochs = training.health_epochs()
+    seen = training.health[: len(epochs)].tolist()
+    columns = {
+        name: [[_digits(layer[i]) if math.isfinite(layer[i]) else None for layer in point] for point in seen]
+        for i, name in enumerate(HEALTH)
+    }
+    return {"epochs": epochs, **columns}
 
 
 def _digits(value: float) -> float:

@@ -71,7 +71,7 @@ def code_of(path):
     [
         (r"\bprint\(", "cli/", "only the command line prints"),
         (r"\bsys\.exit\(|\bexit\(", "cli/app.py", "only the command line ends the process"),
-        (r"\b(import|from) numba\b", "engine/kernels.py", "one file is compiled"),
+        (r"\b(import|from) numba\b", "engine/kernels/", "one folder is compiled"),
         (r"\bassert ", "", "an assertion is no validation: python -O removes it"),
         (
             r"import pickle|pickle\.(load|dump)|allow_pickle=True|\b(eval|exec)\(|shell=True|yaml\.(full|unsafe)_load",

@@ -84,7 +84,8 @@ def test_a_loaded_model_is_the_one_that_was_saved(saved, result, wine):
     assert model.classes == wine.classes
     assert saved_trial(saved) == 4
     frame = read_table(bundled_path("wine"))
-    assert model.predict(frame).tobytes() == before.predict(frame).tobytes()
+    assert model.predict(frame)[0].tobytes() == before.predict(frame)[0].tobytes()
+    assert model.predict(frame)[1].tolist() == before.predict(frame)[1].tolist()
 
 
 def test_saving_a_loaded_model_gives_the_same_bytes(saved, tmp_path):
@@ -118,7 +119,7 @@ def test_a_network_by_hand_from_the_files_predicts_the_same(saved):
     for layer in range(3):
         z = a @ tensors[f"layers.{layer}.weight"].astype(np.float64) + tensors[f"layers.{layer}.bias"]
         a = z / (1 + np.exp(-z)) if layer < 2 else np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(model.predict(frame), a, rtol=0, atol=3e-6)
+    np.testing.assert_allclose(model.predict(frame)[0], a, rtol=0, atol=3e-6)
 
 
 # --- What it predicts ---
@@ -151,7 +152,7 @@ def test_predictions_of_dev_rows_have_the_recorded_scores(saved, result, wine):
     frame = read_table(bundled_path("wine"))
     dev = wine.part("dev", "standard")
     rows = rows_of_part(model.inputs(frame), dev)
-    scores = model.predict(frame)
+    scores, trust = model.predict(frame)
     assert scores.shape == (178, 3)
     np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-6)
     mine = scores[rows]
@@ -159,6 +160,7 @@ def test_predictions_of_dev_rows_have_the_recorded_scores(saved, result, wine):
     assert right.mean() == result.metrics["dev_accuracy"]
     log_loss = -np.log(mine[np.arange(len(rows)), dev.labels].astype(np.float64)).mean()
     assert log_loss == pytest.approx(result.metrics["dev_log_loss"], rel=1e-5)
+    assert trust.tolist() == np.where(scores.max(axis=1) >= 0.5, "ok", "low").tolist()
     names = frame["cultivar"].gather(rows).to_list()
     assert [str(model.classes[label]) for label in dev.labels] == [str(name) for name in names]
 
@@ -169,7 +171,8 @@ def test_predicted_values_have_the_unit_of_the_target(tmp_path, line_result, lin
     frame = read_table(line_file)
     dev = line_data.part("dev", "robust_clip")
     rows = rows_of_part(model.inputs(frame), dev)
-    predicted = model.predict(frame)
+    predicted, trust = model.predict(frame)
+    assert trust is None
     assert predicted.shape == (120, 1)
     assert predicted.dtype == np.float64
     misses = predicted[rows, 0] - frame["y"].gather(rows).to_numpy()
@@ -181,11 +184,44 @@ def test_predicted_values_have_the_unit_of_the_target(tmp_path, line_result, lin
 def test_one_row_is_predicted_as_among_many_whatever_the_order_of_columns(saved):
     model = Model.load(saved)
     frame = read_table(bundled_path("wine"))
-    together = model.predict(frame)
-    alone = np.concatenate([model.predict(frame[i : i + 1]) for i in range(0, 178, 20)])
+    together, _ = model.predict(frame)
+    alone = np.concatenate([model.predict(frame[i : i + 1])[0] for i in range(0, 178, 20)])
     np.testing.assert_allclose(alone, together[::20], rtol=1e-5, atol=1e-7)
     shuffled = frame.select(reversed(frame.columns))
-    assert model.predict(shuffled).tobytes() == together.tobytes()
+    assert model.predict(shuffled)[0].tobytes() == together.tobytes()
+
+
+def test_a_model_with_every_part_comes_back_to_the_bit(tmp_path, wine):
+    """Batch norm has three more tensors; the logistic output marks predictions by support, not by share."""
+    config = {
+        "hidden": [9, 5], "epochs": 12, "batch_size": 16, "batch_norm": True, "output": "logistic", "ema": 0.9,
+        "dropout": [0.1, 0.2], "augment": "noise+mixup", "class_weight": "balanced", "normalize": "standard",
+    }  # fmt: skip
+    result = run_trial(Trial(1, config), wine, TrialSettings(0, "log_loss"))
+    assert result.state == "COMPLETE", result.error
+    before = Model.of_trial(result, wine, "log_loss")
+    before.save(tmp_path / "model")
+    model = Model.load(tmp_path / "model")
+    assert model.weights.tobytes() == before.weights.tobytes()
+    tensors = safetensors.numpy.load_file(tmp_path / "model" / WEIGHTS)
+    assert {name for name in tensors if name.startswith("layers.1")} == {
+        f"layers.1.{part}" for part in ("weight", "bias", "gain", "mean", "variance")
+    }
+    frame = read_table(bundled_path("wine"))
+    scores, trust = model.predict(frame)
+    assert scores.tobytes() == before.predict(frame)[0].tobytes()
+    shares, supports = model.network.predict(model.weights, _Rows(model.inputs(frame)))
+    np.testing.assert_allclose(shares, supports / supports.sum(axis=1, keepdims=True), rtol=1e-5)
+    enough = (supports >= 0.5).sum(axis=1)
+    assert trust.tolist() == [{0: "low", 1: "ok"}.get(count, "ambiguous") for count in enough]
+
+
+class _Rows:
+    labels = np.zeros(0, np.int32)
+    targets = np.zeros((0, 1), np.float32)
+
+    def __init__(self, inputs):
+        self.inputs = inputs
 
 
 # --- What was done to it ---

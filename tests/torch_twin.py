@@ -8,7 +8,7 @@ import copy
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed; it is in the extra: pip install -e .[torch]")
+torch = pytest.importorskip("torch", reason="PyTorch is not installed; it is in the extra: pip install -e .[oracle]")
 torch.set_num_threads(1)  # of use to larger networks only
 F = torch.nn.functional
 

@@ -165,7 +165,7 @@ def check(
     import platform
     import time
 
-    from threadpoolctl import threadpool_info
+    import numpy as np
 
     from hpsearch import __version__
     from hpsearch.cli.progress import say
@@ -176,13 +176,14 @@ def check(
     start = time.perf_counter()
     start_engine(say)
     seconds = time.perf_counter() - start
-    blas = [f"{lib['internal_api']} {lib['version']}, {lib['num_threads']} thread" for lib in threadpool_info()]
-    names = ("numpy", "numba", "llvmlite", "scipy", "polars", "pydantic", "typer", "safetensors")
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    names = ("numpy", "numba", "llvmlite", "polars", "pydantic", "typer", "safetensors")
     found = {
         "hpsearch": __version__,
         "python": platform.python_version(),
         "processors": available_cpus(),
-        "blas": sorted(set(blas)),
+        "threads": "1 for each process",
+        "blas": f"{blas.get('name')} {blas.get('version')}, NumPy's; the engine multiplies by itself",
         "engine": f"ready after {seconds:.2f} s",
         "engine_cache": str(cache_folder()),
         "versions": {name: importlib.metadata.version(name) for name in names},

@@ -74,7 +74,10 @@ def predict(
     out: Annotated[Path | None, typer.Option("-o", "--out", metavar="F", help="A CSV file [stdout].")] = None,
     debug: DebugOption = False,  # noqa: ARG001 - read by app.main
 ) -> None:
-    """Predict new rows with the winner: `prediction` for each row, in order, and the probability of each class."""
+    """Predict new rows with the winner: for each row, in order, `prediction`, each class's probability and `trust`.
+
+    trust: ok; low where no class has enough support; ambiguous where more than one has.
+    """
     import numpy as np
 
     from hpsearch.cli.progress import say
@@ -91,14 +94,15 @@ def predict(
     model = Model.load(run / "model")
     frame = read_table(source)
     start_engine(say)
-    scores = model.predict(frame)
+    scores, trust = model.predict(frame)
     if model.task == "classification":
         names = [f"p_{label}" for label in model.classes]
         winners = np.argmax(scores, axis=1).tolist()
         rows = [
-            {"prediction": model.classes[winner], **dict(zip(names, row, strict=True))}
-            for winner, row in zip(winners, scores.astype(np.float64).tolist(), strict=True)
+            {"prediction": model.classes[winner], **dict(zip(names, row, strict=True)), "trust": word}
+            for winner, row, word in zip(winners, scores.astype(np.float64).tolist(), trust.tolist(), strict=True)
         ]
+        names.append("trust")
     else:
         names = []
         rows = [{"prediction": value} for value in scores[:, 0].tolist()]

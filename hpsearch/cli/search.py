@@ -480,7 +480,7 @@ def _provenance(plan: _Plan) -> dict[str, Any]:
 
     from hpsearch import __version__
 
-    packages = ("numba", "numpy", "scipy", "polars")
+    packages = ("numba", "llvmlite", "numpy", "polars")
     versions = {"hpsearch": __version__, "python": platform.python_version()}
     return {
         "command": shlex.join(["hpsearch", *sys.argv[1:]]),

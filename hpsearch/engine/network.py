@@ -77,6 +77,9 @@ class Network:
     `hyperparameters` may leave out what is to keep its default. `keys` are uint64, for the streams STREAMS; those left
     out are 0. `image_shape` is (height, width) or (height, width, channels) of rows that are images. Raises ConfigError
     on an unknown or impossible hyperparameter.
+
+    `layers` says where the parts of each layer stand in the flat vector of weights, whose first `trained` numbers are
+    trained; the rest, up to `vector_size`, are running statistics.
     """
 
     def __init__(
@@ -110,8 +113,6 @@ class Network:
         settings["augmented"] = any(full[f"augment.{name}"] > 0 for name in AUGMENTATIONS)
         if image_shape is not None:
             settings["height"], settings["width"], settings["channels"] = (*image_shape, 1)[:3]
-        elif any(full[f"augment.{name}"] > 0 for name in IMAGE_AUGMENTATIONS):
-            raise ConfigError(f"augment: {full['augment']} is for images; say their shape in data.image_shape")
         settings["weighted"] = full["class_weight"] != "none"
         settings["features"], settings["outputs"], settings["layers"] = n_inputs, n_outputs, len(self.layers)
         settings["trained"], settings["parameters"] = self.trained, self.vector_size
@@ -181,6 +182,9 @@ class Training:
         self.dev = dev
         kernels = start_engine()
         sizes, layers, full = network.sizes, network.layers, network.hyperparameters
+        for name in IMAGE_AUGMENTATIONS:
+            if full[f"augment.{name}"] > 0 and network.settings["height"] == 0:
+                raise ConfigError(f"augment.{name}: it is for images; say their shape in data.image_shape")
         self.settings = settings = network.settings.copy()
         n_outputs = int(sizes[-1])
         batch = network.batch_rows(len(train.inputs))

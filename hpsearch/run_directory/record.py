@@ -118,7 +118,8 @@ def events_of(result: TrialResult) -> list[dict[str, Any]]:
         name: [value if abs(value) < float("inf") else None for value in values]
         for name, values in result.curves.items()
     }
-    return [{"event": "curve", "trial": result.number, "curves": finite}, event]
+    curve = {"event": "curve", "trial": result.number, "curves": finite, "health": result.health}
+    return [curve, event]
 
 
 def result_of(event: dict[str, Any]) -> TrialResult:

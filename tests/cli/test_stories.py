@@ -36,7 +36,7 @@ def test_a_table_of_ones_own_needs_no_configuration(hpsearch, churn_csv):
     code, out, err = hpsearch("predict", "runs/my-random", churn_csv, "-o", "p.csv")
     assert (code, out) == (0, "")
     predictions = pl.read_csv("p.csv")
-    assert predictions.columns == ["prediction", "p_no", "p_yes"]
+    assert predictions.columns == ["prediction", "p_no", "p_yes", "trust"]
     assert predictions.height == 420
     assert set(predictions["prediction"]) <= {"yes", "no"}
     assert (predictions["p_no"] + predictions["p_yes"] - 1).abs().max() < 1e-6
@@ -215,4 +215,4 @@ def test_predictions_go_through_pipes_and_links(hpsearch, run_folder):
     Path("link").symlink_to("real")
     assert hpsearch("predict", run_folder, "wine", "-o", "link")[0] == 0
     assert Path("link").is_symlink()
-    assert Path("real").read_text(encoding="utf-8").startswith("prediction,p_0,p_1,p_2\n")
+    assert Path("real").read_text(encoding="utf-8").startswith("prediction,p_0,p_1,p_2,trust\n")

@@ -20,10 +20,10 @@ def start(task, *, alpha=1.0, rows=ROWS, keys=(*KEYS, 33, 44), **hyperparameters
     return Training(make_network(task, keys=keys, **settings | {"augment.mixup": alpha} | hyperparameters), train, dev)
 
 
-def explain(training, net, epoch, guesses=(0.6, 0.75, 0.9)):
+def explain(training, net, epoch, *, guesses=(0.6, 0.75, 0.9), free=slice(None)):
     """Make the epoch's only update; the shares (of rows as shuffled) that explain it best, and what they leave over.
 
-    Also the mean loss of the own labels that goes with them.
+    Also the mean loss of the own labels that goes with them. `free` are the places of the rows that may matter.
     """
     order = reference.epoch_order(len(training.train.inputs), KEYS[1], epoch)
     X, y, rules = training.train.inputs[order].astype(np.float64), training.train.y[order], rules_of(training)
@@ -36,7 +36,13 @@ def explain(training, net, epoch, guesses=(0.6, 0.75, 0.9)):
         (old - new) / alpha for a, b in zip(before[:2], after[:2], strict=True) for old, new in zip(a, b, strict=True)
     ]
 
-    def misses(share):
+    def share_of(values):
+        share = np.ones(len(X))
+        share[free] = values
+        return share
+
+    def misses(values):
+        share = share_of(values)
         groups = net.gradients(
             reference.mixed(X, share), y,
             label_smoothing=rules.label_smoothing, class_weight=rules.class_weight, share=share,
@@ -44,11 +50,11 @@ def explain(training, net, epoch, guesses=(0.6, 0.75, 0.9)):
         gradients = [g for group in groups for g in group]
         return np.concatenate([(g - m).ravel() for g, m in zip(gradients, moved, strict=True)])
 
-    starts = [np.full(len(X), guess) for guess in guesses]
+    starts = [np.full(len(np.ones(len(X))[free]), guess) for guess in guesses]
     fits = [optimize.least_squares(misses, s, bounds=(0, 1), xtol=1e-12, ftol=1e-12, gtol=1e-12) for s in starts]
     best = min(fits, key=lambda fit: fit.cost)
     size = np.linalg.norm(np.concatenate([m.ravel() for m in moved]))
-    loss = np.mean(net.row_losses(net.outputs(reference.mixed(X, best.x)), y))
+    loss = np.mean(net.row_losses(net.outputs(reference.mixed(X, share_of(best.x))), y))
     return best.x, np.linalg.norm(best.fun) / size, loss
 
 
@@ -89,6 +95,24 @@ def test_shares_are_distributed_as_is_said(alpha):
     shares = np.concatenate([explain(training, net, epoch, guesses=[0.8])[0] for epoch in range(100)])
     beta = stats.beta(alpha, alpha)
     assert stats.kstest(shares, lambda x: np.clip(beta.cdf(x) - beta.cdf(1 - x), 0, 1)).pvalue > 0.01
+
+
+@pytest.mark.parametrize("place", [0, 500, 1022, 1023, 1024, 1025, 1099])
+def test_partners_beyond_the_seam_of_a_large_batch(place):
+    """A batch of 1,100 rows is worked off in two pieces; a partner is the next row of the batch all the same.
+
+    Only the row at one place has a class that counts: in the update are its own share and that of the row before.
+    """
+    settings = {"alpha": 2.0, "epochs": 1, "rows": 1100, "class_weight": [0.0, 0.0, 1100.0]}
+    training = start("classification", **settings)
+    order = reference.epoch_order(1100, KEYS[1], 0)
+    training.train.labels[:] = np.arange(1100) % 2
+    training.train.labels[order[place]] = 2
+    training = Training(training.network, training.train, training.dev)
+    net, _ = reference_of(training)
+    share, left, _ = explain(training, net, 0, guesses=[0.7], free=[place - 1, place])
+    assert left < 1e-4
+    assert np.all((share > 0.5) & (share < 1))
 
 
 def test_the_augment_key_decides_and_no_other():

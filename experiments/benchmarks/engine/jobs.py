@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from sklearn.datasets import load_digits
@@ -53,7 +54,7 @@ class Job:
 
         That is once forward and twice backward, less the error signal of the inputs, which nobody needs.
         """
-        weights = [n_in * n_out for n_in, n_out in zip(self.sizes, self.sizes[1:], strict=False)]
+        weights = [n_in * n_out for n_in, n_out in pairwise(self.sizes)]
         return self.epochs * len(self.inputs) * (6 * sum(weights) - 2 * weights[0])
 
 
@@ -62,7 +63,7 @@ def images_like_mnist(rows: int = 5000, pixels: int = 784, classes: int = 10) ->
     rng = np.random.default_rng(0)
     strokes = rng.normal(size=(classes, pixels))
     labels = rng.integers(0, classes, rows)
-    inputs = np.clip(strokes[labels] + rng.normal(size=(rows, pixels)) - 1.2, 0, 1)
+    inputs = np.clip(0.15 * strokes[labels] + rng.normal(size=(rows, pixels)) - 0.85, 0, 1)
     return inputs.astype(np.float32), labels.astype(np.int32)
 
 

@@ -59,7 +59,8 @@ def describe(*packages: str) -> str:
         except importlib.metadata.PackageNotFoundError:
             continue
     python = ".".join(map(str, sys.version_info[:3]))
-    return f"One core of {os.cpu_count()} of an {processor()}, {platform.system()}, Python {python}, {', '.join(versions)}."
+    machine = f"One core of {os.cpu_count()} of an {processor()}, {platform.system()}"
+    return f"{machine}, Python {python}, {', '.join(versions)}."
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:

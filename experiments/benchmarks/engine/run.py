@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import math
 import statistics
 import sys
 import time
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
-PEERS = ("hpsearch_engine", "sklearn_mlp", "torch_autograd", "torch_by_hand", "jax_scan")
+PEERS = ("hpsearch_engine", "sklearn_mlp", "torch_autograd", "torch_by_hand", "jax_plain", "jax_scan")
 TRIES = 3  # runs of each variant before the best is chosen
 
 
@@ -37,7 +36,8 @@ class Contender:
     variant: str
     start: Callable[[Job, int], Any]
     seconds: list[float] = field(default_factory=list)
-    loss: float = math.nan
+    cpu_seconds: list[float] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
 
     @property
     def median(self) -> float:
@@ -45,15 +45,15 @@ class Contender:
         return statistics.median(self.seconds)
 
 
-def train_once(start: Callable[[Job, int], Any], job: Job, seed: int) -> tuple[float, Any]:
-    """Seconds of a training, and the trained engine; ValueError if it made another number of updates."""
+def train_once(start: Callable[[Job, int], Any], job: Job, seed: int) -> tuple[float, float, Any]:
+    """Wall and CPU seconds of a training, and the trained engine; ValueError for another number of updates."""
     engine = start(job, seed)
-    begin = time.perf_counter()
+    begin, cpu_begin = time.perf_counter(), time.process_time()
     engine.train()
-    seconds = time.perf_counter() - begin
+    seconds, cpu_seconds = time.perf_counter() - begin, time.process_time() - cpu_begin
     if engine.updates != job.updates:
         raise ValueError(f"{start}: {engine.updates} updates instead of {job.updates}")
-    return seconds, engine
+    return seconds, cpu_seconds, engine
 
 
 def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
@@ -80,12 +80,19 @@ def compete(peers: list[ModuleType], job: Job, peak: Peak, repeats: int) -> list
         peak.measure()
         first = repeat % len(contenders)
         for contender in contenders[first:] + contenders[:first]:
-            seconds, engine = train_once(contender.start, job, repeat)
+            seconds, cpu_seconds, engine = train_once(contender.start, job, repeat)
             contender.seconds.append(seconds)
-            contender.loss = log_loss(engine.probabilities(), job.labels)
+            contender.cpu_seconds.append(cpu_seconds)
+            contender.losses.append(log_loss(engine.probabilities(), job.labels))
         print(".", end="", file=sys.stderr, flush=True)
     print(f" {job.name}", file=sys.stderr)
     return contenders
+
+
+def undisturbed(results: list[tuple[Job, list[Contender]]]) -> float:
+    """The share of the runs' wall time in which this process had the core: well below 1 on a busy machine."""
+    contenders = [contender for _, found in results for contender in found]
+    return sum(sum(c.cpu_seconds) for c in contenders) / sum(sum(c.seconds) for c in contenders)
 
 
 def ratio(contender: Contender, ours: Contender) -> float:
@@ -97,12 +104,11 @@ def job_section(job: Job, contenders: list[Contender], peak: Peak) -> str:
     """The table of one job."""
     rows = []
     for contender in contenders:
-        rate = job.flops / contender.median
+        rate, loss = job.flops / contender.median, statistics.median(contender.losses)
         low, high = 1e3 * min(contender.seconds), 1e3 * max(contender.seconds)
         rows.append([
             contender.name, f"{1e3 * contender.median:.1f}", f"{low:.1f} to {high:.1f}", f"{rate / 1e9:.1f}",
-            f"{rate / peak.flops:.0%}", f"{ratio(contender, contenders[0]):.2f}", f"{contender.loss:.4f}",
-            contender.variant,
+            f"{rate / peak.flops:.0%}", f"{ratio(contender, contenders[0]):.2f}", f"{loss:.4f}", contender.variant,
         ])  # fmt: skip
     head = ["engine", "ms", "range", "GFLOP/s", "of peak", "time / ours", "loss", "variant"]
     title = f"## {job.name}, batch {job.batch}, {job.epochs} epochs"
@@ -119,12 +125,14 @@ def summary(results: list[tuple[Job, list[Contender]]], peak: Peak) -> str:
             job.name,
             f"{1e3 * ours.median:.1f}",
             f"{job.flops / ours.median / peak.flops:.0%} ({job.goal.share:.0%})",
-            f"{ratios.get('JAX', '-')} ({job.goal.jax:g})",
+            f"{ratios.get('JAX plain', '-')} ({job.goal.jax:g})",
+            f"{ratios.get('JAX tuned', '-')} ({job.goal.jax:g})",
             f"{ratios.get('scikit-learn', '-')} ({job.goal.sklearn:g})",
             ratios.get("PyTorch", "-"),
             ratios.get("PyTorch by hand", "-"),
         ])  # fmt: skip
-    head = ["job (goals in brackets)", "ms", "of peak", "x JAX", "x scikit-learn", "x PyTorch", "x PyTorch by hand"]
+    head = ["job (goals in brackets)", "ms", "of peak", "x JAX plain", "x JAX tuned", "x scikit-learn", "x PyTorch",
+            "x PyTorch by hand"]  # fmt: skip
     return table(head, rows)
 
 
@@ -146,9 +154,11 @@ def main() -> None:
     results = [(job, compete(peers, job, peak, arguments.repeats)) for job in jobs]
 
     about = describe("hpsearch", "numpy", "scipy", "numba", "scikit-learn", "torch", "jax")
+    shared = f"which had the core for {undisturbed(results):.0%} of their time"
+    runs = f"Medians of {arguments.repeats} interleaved runs, {shared}."
     peak_line = f"Peak: {peak.flops / 1e9:.1f} GFLOP/s, the best float32 product of 1024 x 1024 by NumPy in this run."
     parts = [
-        "# Speed of the engine\n\n", f"{about} Medians of {arguments.repeats} interleaved runs. {peak_line}\n\n",
+        "# Speed of the engine\n\n", f"{about} {runs} {peak_line}\n\n",
         *absent, summary(results, peak), *(f"\n{job_section(job, found, peak)}" for job, found in results),
     ]  # fmt: skip
     text = "".join(parts)

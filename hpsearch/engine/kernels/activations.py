@@ -5,6 +5,8 @@ Each is a pass of its own over a flat array, so that it becomes vector code.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numba import int64, void
 
@@ -34,6 +36,7 @@ STEEPEST = np.array(
 
 @helper
 def identity(z):
+    """Nothing is done; the slope is 1, NaN where z is."""
     return z, z * ZERO + ONE
 
 
@@ -46,29 +49,34 @@ def sigmoid(z):
 
 @helper
 def tanh(z):
+    """Hyperbolic tangent."""
     a = hyperbolic_tangent(z)
     return a, ONE - a * a
 
 
 @helper
 def relu(z):
-    return (z if z > ZERO or z != z else ZERO), (ONE if z > ZERO else ZERO)
+    """The larger of z and 0."""
+    return (z if z > ZERO or math.isnan(z) else ZERO), (ONE if z > ZERO else ZERO)
 
 
 @helper
 def leaky_relu(z):
+    """A hundredth of z below 0."""
     return (z if z > ZERO else LEAK * z), (ONE if z > ZERO else LEAK)
 
 
 @helper
 def elu(z):
-    e = exponential(z if z < ZERO or z != z else ZERO)
+    """Below 0 e^z - 1 (Clevert et al. 2016, arXiv 1511.07289)."""
+    e = exponential(z if z < ZERO or math.isnan(z) else ZERO)
     return (z if z > ZERO else e - ONE), e
 
 
 @helper
 def selu(z):
-    e = SELU_CURVE * exponential(z if z < ZERO or z != z else ZERO)
+    """An elu, scaled so that mean 0 and variance 1 reproduce themselves."""
+    e = SELU_CURVE * exponential(z if z < ZERO or math.isnan(z) else ZERO)
     return (SELU_SCALE * z if z > ZERO else e - SELU_CURVE), (SELU_SCALE if z > ZERO else e)
 
 
@@ -82,6 +90,7 @@ def softplus(z):
 
 @helper
 def gelu(z):
+    """The product of z and Phi(z), not its approximation (Hendrycks and Gimpel 2016, arXiv 1606.08415)."""
     e = exponential(-HALF * z * z)
     tail = normal_tail(abs(z), e)
     below = ONE - tail if z > ZERO else tail  # Phi(z)
@@ -90,6 +99,7 @@ def gelu(z):
 
 @helper
 def silu(z):
+    """The product of z and sigmoid(z)."""
     share = ONE / (ONE + exponential(-z))
     a = z * share
     return a, share + a * (ONE - share)
@@ -97,8 +107,8 @@ def silu(z):
 
 @helper
 def mish(z):
-    """z tanh(log(1 + e^z)): with s = e^z (e^z + 2) the hyperbolic tangent is s / (s + 2)."""
-    e = exponential(z if z < MISH_END or z != z else MISH_END)
+    """The product of z and tanh(log(1 + e^z)); with s = e^z (e^z + 2) the latter is s / (s + 2)."""
+    e = exponential(z if z < MISH_END or math.isnan(z) else MISH_END)
     s = e * (e + ONE + ONE)
     t = s / (s + ONE + ONE)
     return z * t, t + z * (ONE - t * t) * (e / (ONE + e))

@@ -1,5 +1,7 @@
-"""Training rows changed a little, anew in every epoch: for images moves and changes of light, for any row noise and
-mixing. What happens to a row depends on the stream's key, the epoch and the row's number, on nothing else.
+"""Training rows changed a little, anew in every epoch.
+
+For images moves and changes of light, for any row noise and mixing. What happens to a row depends on the stream's key,
+the epoch and the row's number, on nothing else.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from hpsearch.engine.kernels.elementary import cosine_and_sine, logarithm
 from hpsearch.engine.kernels.random_numbers import random_bits, random_uniform
 from hpsearch.engine.places import settings as S
 
-# Draws of a row's stream, by number; those of its noise and of the share of a mixed pair follow in streams of their own.
+# Draws of a row's stream, by number; its noise and the share of a mixed pair have streams of their own.
 ANGLE, ZOOM, SHIFT_Y, SHIFT_X, FLIP_H, FLIP_V, LIGHT, INVERT, CUT_Y, CUT_X = range(10)
 NOISE_STREAM, MIX_STREAM = np.uint64(100), np.uint64(101)
 
@@ -56,10 +58,9 @@ def move_image(s, source, target, key):
             down, right = min(top + 1, height - 1), min(left + 1, width - 1)
             y_share, x_share = np.float32(from_y - top), np.float32(from_x - left)
             for c in range(channels):
-                upper, upper_right = source[(top * width + left) * channels + c], source[(top * width + right) * channels + c]
-                lower, lower_right = source[(down * width + left) * channels + c], source[(down * width + right) * channels + c]
-                upper += x_share * (upper_right - upper)
-                lower += x_share * (lower_right - lower)
+                upper, lower = source[(top * width + left) * channels + c], source[(down * width + left) * channels + c]
+                upper += x_share * (source[(top * width + right) * channels + c] - upper)
+                lower += x_share * (source[(down * width + right) * channels + c] - lower)
                 target[(i * width + j) * channels + c] = upper + y_share * (lower - upper)
 
 
@@ -83,7 +84,7 @@ def cut_out(s, target, features, key):
     for i in range(features):
         mean += target[i]
     mean /= features
-    side = int(round(s[S.cutout]))
+    side = int(s[S.cutout] + 0.5)
     top = int(height * random_uniform(key, np.uint64(CUT_Y))) - side // 2
     left = int(width * random_uniform(key, np.uint64(CUT_X))) - side // 2
     for i in range(max(top, 0), min(top + side, height)):

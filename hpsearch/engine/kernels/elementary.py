@@ -23,7 +23,7 @@ HALF = np.float32(0.5)
 
 
 @intrinsic
-def _split_exponent(_, x):
+def _split_exponent(_, x):  # noqa: ARG001 - Numba wants the names of the arguments
     """(r, 2^n) with x = n ln 2 + r and |r| <= ln 2 / 2, for |x| < 2^21.
 
     Adding 1.5 * 2^23 rounds to a whole number, which then stands in the low bits of the sum. Without the liberties of
@@ -49,7 +49,7 @@ def _split_exponent(_, x):
 
 
 @intrinsic
-def _split_mantissa(_, x):
+def _split_mantissa(_, x):  # noqa: ARG001
     """(m, e) with x = 2^e m and sqrt(1/2) <= m < sqrt(2), for normal x > 0."""
 
     def codegen(_context, builder, _signature, arguments):
@@ -68,8 +68,8 @@ def _split_mantissa(_, x):
 def _exponential(x):
     """e^x for x from -87 to 88; beyond, the value at that end. NaN stays NaN."""
     low, high = np.float32(-87), np.float32(88)
-    x = low if x < low else x
-    x = high if x > high else x
+    x = low if x < low else x  # noqa: FURB136 - these two keep a NaN, which `max` and `min` may not
+    x = high if x > high else x  # noqa: FURB136
     r, power = _split_exponent(x)
     # on [-ln 2 / 2, ln 2 / 2]
     p = np.float32(0.0013836778)

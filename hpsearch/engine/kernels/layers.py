@@ -66,7 +66,7 @@ def forward(
 
 @helper
 def sum_rows(rows, n, delta, total, add):
-    """total (n,) becomes the sum of the rows of delta (rows, n), or grows by it."""
+    """Let total (n,) become the sum of the rows of delta (rows, n), or grow by it."""
     if not add:
         for j in range(n):
             total[j] = 0

@@ -23,7 +23,7 @@ R2 = METRICS.index("r2")
 
 @helper
 def sort_keys(keys, spare, n):
-    """Sort keys (n,) below 2^33 in place, by eleven bits at a time from the low end; spare (n + 2^11,) is overwritten."""
+    """Sort keys (n,) below 2^44 in place, eleven bits at a time from the low end; spare (n + 2^11,) is overwritten."""
     counts = after(spare, n)
     width = np.uint64(11)
     mask = np.uint64(2**11 - 1)

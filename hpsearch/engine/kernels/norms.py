@@ -28,10 +28,10 @@ def blend_of(beta, left):
 
 @stage(void(int64, int64, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, float64))
 def norm_batch(rows, n, z, gain, shift, mean, variance, normalised, spread, scratch, blend):
-    """z becomes gamma * zn + beta, zn = (z - mu) / sqrt(s2 + eps) over the batch; for two rows or more.
+    """Let z become gamma * zn + beta, zn = (z - mu) / sqrt(s2 + eps) over the batch; for two rows or more.
 
-    normalised (rows, n) receives zn, spread (n,) 1 / sqrt(s2 + eps). The running statistics move by the share `blend` to
-    the batch's mean and unbiased variance.
+    normalised (rows, n) receives zn, spread (n,) 1 / sqrt(s2 + eps). The running statistics move by the share `blend`
+    to the batch's mean and unbiased variance.
     """
     share, unbiased, part = np.float32(1.0 / rows), np.float32(1.0 / (rows - 1)), np.float32(blend)
     mu, squares = scratch, after(scratch, n)
@@ -74,7 +74,7 @@ def norm_running(rows, n, z, gain, shift, mean, variance, normalised, spread):
 
 @stage(void(int64, int64, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, boolean))
 def norm_backward(rows, n, delta, gain, gain_gradient, shift_gradient, normalised, spread, constant):
-    """delta, d loss / d (gamma zn + beta), becomes d loss / d z; the gradients of gamma and beta are filled.
+    """Turn delta, d loss / d (gamma zn + beta), into d loss / d z; fill the gradients of gamma and beta.
 
     dz = gamma / sqrt(s2 + eps) * (delta - mean(delta) - zn * mean(delta * zn)), without the two means where the
     statistics were `constant`, not the batch's own.

@@ -1,7 +1,7 @@
 """One step along the gradient: penalties, the rule of the optimiser, and what happens to weights after it.
 
-All work on pieces of the flat vectors, so that a gradient can be used while it is in the cache. `first` and `second` are
-the optimiser's two memories, laid out as the weights.
+All work on pieces of the flat vectors, so that a gradient can be used while it is in the cache. `first` and `second`
+are the optimiser's two memories, laid out as the weights.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def squared_length(vector, count):
 def prepare(s, matrix, weights, gradient, count, batch_rows):
     """Complete a piece of the gradient; return its squared length.
 
-    `matrix` tells a piece of W: the penalties, l2 / (2 m) * |W|^2 and l1 / m * sum |W| of an objective over m rows, leave
-    biases and gains alone. Where a weight is 0, the slope of its absolute value counts as 0.
+    `matrix` tells a piece of W: the penalties, l2 / (2 m) * |W|^2 and l1 / m * sum |W| of an objective over m rows,
+    leave biases and gains alone. Where a weight is 0, the slope of its absolute value counts as 0.
     """
     if matrix and s[S.l2] > 0.0:
         share = np.float32(s[S.l2] / batch_rows)

@@ -145,7 +145,7 @@ def judge_values(s, rows, z, targets, tally):
 
 @stage(void(SUMS, int64, int64, NUMBERS, NUMBERS, LABELS, LABELS, NUMBERS, NUMBERS, int64, NUMBERS))
 def class_signal(s, rows, k, shares, supports, labels, partners, portions, class_weights, batch_rows, delta):
-    """d objective / d z of the rows, into delta (rows, k); the objective is a mean over `batch_rows` rows.
+    """Write d objective / d z of the rows to delta (rows, k); the objective is a mean over `batch_rows` rows.
 
     y' is the label, smoothed: (1 - eps) y + eps / k. Softmax: w (a - y'). Logistic: w (1 - s_j) (a_j - y'_j), or
     w (s - y') under binary cross-entropy. A mixed row has its own label with the share portions[i] and its partner's
@@ -186,7 +186,7 @@ def class_signal(s, rows, k, shares, supports, labels, partners, portions, class
 
 @stage(void(SUMS, int64, NUMBERS, NUMBERS, NUMBERS, NUMBERS, int64, NUMBERS))
 def value_signal(s, rows, z, targets, partners, portions, batch_rows, delta):
-    """d objective / d z of the rows, into delta (rows,): the error, under Huber's loss no longer than its delta."""
+    """Write d objective / d z of the rows to delta (rows,): the error, under Huber's loss no longer than its delta."""
     mean = np.float32(1.0 / batch_rows)
     mixed = s[S.mixup] > 0.0
     limit = np.float32(s[S.huber_delta])
@@ -199,4 +199,4 @@ def value_signal(s, rows, z, targets, partners, portions, batch_rows, delta):
         limit *= mean
         for i in range(rows):
             miss = delta[i]
-            delta[i] = limit if miss > limit else (-limit if miss < -limit else miss)
+            delta[i] = limit if miss > limit else (-limit if miss < -limit else miss)  # noqa: FURB136 - keeps a NaN

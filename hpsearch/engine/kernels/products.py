@@ -37,7 +37,8 @@ class _Vectors:
         self.builder = builder
         pointer = VECTOR.as_pointer()
         module = builder.module
-        self._fma = cgutils.get_or_insert_function(module, ir.FunctionType(VECTOR, [VECTOR] * 3), f"llvm.fma.v{LANES}f32")
+        fma = ir.FunctionType(VECTOR, [VECTOR] * 3)
+        self._fma = cgutils.get_or_insert_function(module, fma, f"llvm.fma.v{LANES}f32")
         load = ir.FunctionType(VECTOR, [pointer, I32, MASK, VECTOR])
         self._load = cgutils.get_or_insert_function(module, load, f"llvm.masked.load.v{LANES}f32.p0")
         store = ir.FunctionType(ir.VoidType(), [VECTOR, pointer, I32, MASK])
@@ -102,10 +103,10 @@ def _tile(rows, vectors):
             for i in range(rows):
                 factor = use.spread(builder.load(builder.gep(a_here, [a_rows[i]])))
                 totals.append([use.fma(factor, b_row_here[v], sums[i][v]) for v in range(vectors)])
-            for before, after in zip(sums, totals, strict=True):
+            for sum_row, total_row in zip(sums, totals, strict=True):
                 for v in range(vectors):
-                    before[v].add_incoming(ZEROS, entry)
-                    before[v].add_incoming(after[v], loop)
+                    sum_row[v].add_incoming(ZEROS, entry)
+                    sum_row[v].add_incoming(total_row[v], loop)
             p_next = builder.add(p, _number(1))
             p.add_incoming(p_next, loop)
             a_here.add_incoming(builder.gep(a_here, [a_step]), loop)

@@ -1,4 +1,4 @@
-"""The learning rate of an update (TECHNIQUES 18; cosine with restarts: Loshchilov and Hutter 2017, arXiv 1608.03983)."""
+"""The learning rate of an update (TECHNIQUES 18; cosines: Loshchilov and Hutter 2017, arXiv 1608.03983)."""
 
 from __future__ import annotations
 

@@ -102,8 +102,8 @@ def evaluate(
     """Predict all rows and, if `judged`, judge them.
 
     activations and slopes have room for `capacity` rows: EVALUATION_ROWS, or all. scores (rows, k) receives
-    probabilities or standardised values, supports, if `supported`, those of the logistic output, metrics (len(METRICS),)
-    every metric of the task, NaN for those of the other task and for all without labels or targets.
+    probabilities or standardised values, supports, if `supported`, those of the logistic output, metrics
+    (len(METRICS),) every metric of the task, NaN for those of the other task and for all without labels or targets.
     """
     k = int(s[S.outputs])
     clear(tally, k)
@@ -232,9 +232,7 @@ def learn(
             at[T.layer] = steepest_layer(depth, sums)
             return DIVERGED
     if not step_now:
-        step_together(
-            s, at, layers, weights, gradient, first, second, average, rows, watched, before, scratch, sums
-        )
+        step_together(s, at, layers, weights, gradient, first, second, average, rows, watched, before, scratch, sums)
     squared = 0.0
     for l in range(depth):
         squared += sums[3 * l + GRADIENT]
@@ -247,15 +245,15 @@ def learn(
 
 @stage(
     int64(
-        int64, int64, int64, int64, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, PLACES, SUMS, SUMS, SUMS, KEYS,
-        NUMBERS, NUMBERS, LABELS, NUMBERS, NUMBERS, LABELS, NUMBERS, LABELS, LABELS, NUMBERS, NUMBERS,
+        int64, int64, int64, int64, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, PLACES, SUMS, SUMS, SUMS,
+        KEYS, NUMBERS, NUMBERS, LABELS, NUMBERS, NUMBERS, LABELS, NUMBERS, LABELS, LABELS, NUMBERS, NUMBERS,
         NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, SUMS, KEYS, SUMS, SUMS, NUMBERS, NUMBERS, SUMS, NUMBERS,
     )
 )  # fmt: skip
 def train(
-    updates, all_rows, dev_rows, capacity, weights, gradient, first, second, average, best, layers, s, dropout, at, keys,
-    class_weights, inputs, labels, targets, dev_inputs, dev_labels, dev_targets, order, batch_labels, batch_targets,
-    portions, activations, slopes, signals, normalised, scratch, before, sums, ranking, tally, dev_tally,
+    updates, all_rows, dev_rows, capacity, weights, gradient, first, second, average, best, layers, s, dropout, at,
+    keys, class_weights, inputs, labels, targets, dev_inputs, dev_labels, dev_targets, order, batch_labels,
+    batch_targets, portions, activations, slopes, signals, normalised, scratch, before, sums, ranking, tally, dev_tally,
     scores, dev_scores, curves, health,
 ):  # fmt: skip
     """Go on from the state `at` for at most `updates` updates; return the status.
@@ -289,6 +287,7 @@ def train(
             activations, slopes, signals, normalised, scratch, before, sums, tally, scores,
         )  # fmt: skip
         if at[T.status] == DIVERGED:
+            at[T.update] -= 1.0  # it was not made
             break
         if watched:
             note_step(depth, sums, point)

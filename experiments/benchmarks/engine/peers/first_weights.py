@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 
@@ -10,5 +12,5 @@ def first_weights(sizes: tuple[int, ...], seed: int) -> list[tuple[np.ndarray, n
     rng = np.random.default_rng(seed)
     return [
         ((rng.normal(size=(n_in, n_out)) * np.sqrt(2 / n_in)).astype(np.float32), np.zeros(n_out, np.float32))
-        for n_in, n_out in zip(sizes, sizes[1:], strict=False)
+        for n_in, n_out in pairwise(sizes)
     ]

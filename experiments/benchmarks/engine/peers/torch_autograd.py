@@ -35,9 +35,7 @@ class Engine:
             self.weights.append(torch.tensor(W.T.copy(), requires_grad=True))
             self.biases.append(torch.tensor(b, requires_grad=True))
         self.parameters = self.weights + self.biases
-        self.adam = torch.optim.Adam(
-            self.parameters, lr=LEARNING_RATE, betas=(BETA1, BETA2), eps=EPSILON, fused=True
-        )
+        self.adam = torch.optim.Adam(self.parameters, lr=LEARNING_RATE, betas=(BETA1, BETA2), eps=EPSILON, fused=True)
         self.updates = 0
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:

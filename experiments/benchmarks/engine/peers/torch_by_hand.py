@@ -1,7 +1,7 @@
 """PyTorch with its gradient written by hand and the function behind its fused Adam called without the optimiser.
 
-Not what people do with PyTorch: it shows how much of PyTorch's time goes into recording and looking up, and how fast its
-operations are when called one by one.
+Not what people do with PyTorch: it shows how much of PyTorch's time goes into recording and looking up, and how fast
+its operations are when called one by one.
 """
 
 from __future__ import annotations
