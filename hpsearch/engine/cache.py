@@ -136,13 +136,17 @@ def _compile() -> bytes:
         f"from {KERNELS}.building import write; write(sys.stdout.buffer); sys.stdout.flush(); os._exit(0)"
     )
     command = [sys.executable, "-c", code]
-    with subprocess.Popen(  # noqa: S603 - our own code
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as child:
+    with (
+        tempfile.TemporaryFile() as errors,  # not a pipe, which might be full while nobody reads it
+        subprocess.Popen(  # noqa: S603 - our own code
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
+        ) as child,
+    ):
         try:
             content = child.stdout.read()
-            error = child.stderr.read().decode(errors="replace")
             if child.wait() != 0:
+                errors.seek(0)
+                error = errors.read().decode(errors="replace")
                 raise RuntimeError(f"the engine cannot be compiled: {error.strip()[-2000:]}")
         finally:
             child.kill()

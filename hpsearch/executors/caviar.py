@@ -82,6 +82,7 @@ class CaviarExecutor(Executor):
             except (ConnectionError, EOFError):  # the server died just now; the next attempt starts another
                 if attempt == START_ATTEMPTS - 1:
                     raise
+                time.sleep(0.02 * 2**attempt)  # until the system has noted its death
         theirs.close()
         return _Worker(number, process, ours, deadline=time.monotonic() + START_SECONDS)
 

@@ -149,19 +149,18 @@ def mix_share(alpha, key):
 
 
 @stage(void(SUMS, NUMBERS, int64, LABELS, uint64, NUMBERS, NUMBERS))
-def mix_rows(s, batch, rows, order, epoch_key, portions, first_row):
-    """Blend each row with the next of the batch, the last with the first (mixup: Zhang et al. 2018).
+def mix_rows(s, batch, rows, order, epoch_key, portions, following):
+    """Blend each row with the next of the batch, the last with `following` (mixup: Zhang et al. 2018).
 
-    portions[i] receives the share of a row's own part. `first_row` (features,) is overwritten.
+    portions[i] receives the share of a row's own part.
     """
     features = int(s[S.features])
-    copy(batch, first_row, features)
     for i in range(rows):
         key = random_bits(random_bits(epoch_key, np.uint64(order[i])), MIX_STREAM)
         share = np.float32(mix_share(s[S.mixup], key))
         portions[i] = share
         rest = np.float32(1) - share
         row = after(batch, i * features)
-        partner = after(row, features) if i < rows - 1 else first_row
+        partner = after(row, features) if i < rows - 1 else following
         for j in range(features):
             row[j] = share * row[j] + rest * partner[j]

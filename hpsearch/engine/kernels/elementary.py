@@ -26,22 +26,23 @@ HALF = np.float32(0.5)
 def _split_exponent(_, x):  # noqa: ARG001 - Numba wants the names of the arguments
     """(r, 2^n) with x = n ln 2 + r and |r| <= ln 2 / 2, for |x| < 2^21.
 
-    Adding 1.5 * 2^23 rounds to a whole number, which then stands in the low bits of the sum. Without the liberties of
-    fast mathematics, which would cancel the addition, and with ln 2 in two parts (Cody and Waite 1980).
+    Adding 1.5 * 2^23 rounds to a whole number, which then stands in the low bits of the sum. It is taken from there as
+    an integer, for fast mathematics might cancel the addition; ln 2 comes in two parts (Cody and Waite 1980).
     """
 
     def codegen(_context, builder, _signature, arguments):
         (x,) = arguments
         real, whole = ir.FloatType(), ir.IntType(32)
-        fma = cgutils.get_or_insert_function(builder.module, ir.FunctionType(real, [real] * 3), "llvm.fma.f32")
+        fma = cgutils.get_or_insert_function(builder.module, ir.FunctionType(real, [real] * 3), "llvm.fmuladd.f32")
         magic = ir.Constant(real, 12582912.0)
         rounded = builder.call(fma, [x, ir.Constant(real, float(np.float32(1 / math.log(2)))), magic])
-        n = builder.fsub(rounded, magic)
+        places = builder.sub(builder.bitcast(rounded, whole), ir.Constant(whole, 0x4B400000))  # the bits of magic
+        n = builder.sitofp(places, real)
         high = np.float32(0.693359375)
         low = np.float32(math.log(2) - 0.693359375)
         r = builder.call(fma, [n, ir.Constant(real, -float(high)), x])
         r = builder.call(fma, [n, ir.Constant(real, -float(low)), r])
-        shifted = builder.shl(builder.bitcast(rounded, whole), ir.Constant(whole, 23))
+        shifted = builder.shl(places, ir.Constant(whole, 23))
         power = builder.bitcast(builder.add(shifted, ir.Constant(whole, 127 << 23)), real)
         return cgutils.pack_array(builder, [r, power])
 

@@ -16,10 +16,9 @@ from hpsearch.engine.kernels.activations import activate
 from hpsearch.engine.kernels.compiling import NUMBERS, PLACES, SUMS, after, helper, stage
 from hpsearch.engine.kernels.dropout import drop
 from hpsearch.engine.kernels.norms import norm_backward, norm_batch, norm_running
-from hpsearch.engine.kernels.optimisers import GRADIENT, follow, prepare, shorten_columns, step
+from hpsearch.engine.kernels.optimisers import GRADIENT, follow, penalise, shorten_columns, squared_length, step
 from hpsearch.engine.kernels.products import multiply_turned_right, product
 from hpsearch.engine.kernels.random_numbers import random_bits
-from hpsearch.engine.layout import STEP_BLOCK
 from hpsearch.engine.places import layer as L
 from hpsearch.engine.places import settings as S
 
@@ -76,118 +75,99 @@ def sum_rows(rows, n, delta, total, add):
             total[j] += row[j]
 
 
-@helper
-def step_piece(s, at, matrix, place, count, batch_rows, weights, gradient, first, second, watched, before, sums):
-    """Complete a piece of the gradient and step along it."""
-    W, dW = after(weights, place), after(gradient, place)
-    sums[GRADIENT] += prepare(s, matrix, W, dW, count, batch_rows)
-    step(s, at, matrix, W, dW, after(first, place), after(second, place), count, watched, before, sums)
-
-
-@helper
-def finish_layer(s, at, layer, weights, gradient, first, second, average, watched, before, scratch, sums):
-    """Step along the gradient of bias and gain; then what takes the layer's new weights as a whole."""
-    place, bias = layer[L.weight], layer[L.bias]
-    count = layer[L.end] - bias
-    step(
-        s, at, False, after(weights, bias), after(gradient, bias), after(first, bias), after(second, bias), count,
-        watched, before, sums,
-    )  # fmt: skip
-    if s[S.max_norm] > 0.0:
-        shorten_columns(layer[L.n_in], layer[L.n_out], after(weights, place), s[S.max_norm], scratch)
-    if s[S.ema] > 0.0:
-        follow(s, at, after(weights, place), after(average, place), layer[L.end] - place)
-
-
 @stage(
     void(
-        SUMS, SUMS, PLACES, NUMBERS, int64, int64, int64, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS,
-        NUMBERS, NUMBERS, NUMBERS, NUMBERS, boolean, boolean, boolean, NUMBERS, SUMS,
+        SUMS, PLACES, NUMBERS, int64, int64, boolean, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, boolean,
     )
 )  # fmt: skip
 def backward(
-    s, at, layers, weights, rows, batch_rows, capacity, activations, slopes, normalised, signals, scratch,
-    gradient, first, second, average, add, step_now, watched, before, sums,
+    s, layers, weights, rows, capacity, constant, activations, slopes, normalised, signals, scratch, gradient, add
 ):  # fmt: skip
     """From d objective / d z of the output, in signals (rows, k), to the gradient of every parameter.
 
     Below the output dz[l-1] = (dz[l] W[l]^T) * slope[l-1]. `add` adds to the gradient that is there, of other pieces of
-    a batch of `batch_rows` rows. `step_now` steps along each piece of the gradient while it is in the cache; sums
-    (layers, 3) are those of `step`, for each layer.
+    the batch. `constant`: batch norm's statistics were not the batch's own.
     """
     delta, below = signals, after(signals, capacity * int(s[S.widest]))
     for l in range(int(s[S.layers]) - 1, -1, -1):
         layer = after(layers, l * L.WIDTH)
         n_in, n = layer[L.n_in], layer[L.n_out]
-        a = after(activations, capacity * layer[L.before])
-        W, dW = after(weights, layer[L.weight]), after(gradient, layer[L.weight])
         bias_gradient = after(gradient, layer[L.bias])
         if layer[L.gain] >= 0:
             here = layer[L.before] + n_in
             kept, spread = after(normalised, capacity * here), after(normalised, capacity * int(s[S.units]) + here)
             gain, gain_gradient = after(weights, layer[L.gain]), after(gradient, layer[L.gain])
-            norm_backward(rows, n, delta, gain, gain_gradient, bias_gradient, kept, spread, batch_rows == 1)
+            norm_backward(rows, n, delta, gain, gain_gradient, bias_gradient, kept, spread, constant)
         else:
             sum_rows(rows, n, delta, bias_gradient, add)
+        dW = after(gradient, layer[L.weight])
+        product(n_in, n, rows, after(activations, capacity * layer[L.before]), 1, n_in, delta, dW, dW, n, add)  # a^T dz
         if l > 0:
-            multiply_turned_right(rows, n_in, n, delta, W, below, scratch)
+            multiply_turned_right(rows, n_in, n, delta, after(weights, layer[L.weight]), below, scratch)
             slope = after(slopes, capacity * layer[L.before])
             for i in range(rows * n_in):
                 below[i] *= slope[i]
-        piece = max(1, 4 * STEP_BLOCK // n) if step_now else n_in
-        for start in range(0, n_in, piece):
-            count = min(piece, n_in - start)
-            place = start * n
-            # rows start and on of dW = a^T delta
-            product(count, n, rows, after(a, start), 1, n_in, delta, after(dW, place), after(dW, place), n, add)
-            if step_now:
-                place += layer[L.weight]
-                step_piece(
-                    s, at, True, place, count * n, batch_rows, weights, gradient, first, second, watched, before,
-                    after(sums, 3 * l),
-                )  # fmt: skip
-        if step_now:
-            place = layer[L.bias]
-            after(sums, 3 * l)[GRADIENT] += prepare(
-                s, False, after(weights, place), after(gradient, place), layer[L.end] - place, batch_rows
-            )
-            finish_layer(
-                s, at, layer, weights, gradient, first, second, average, watched, before, scratch, after(sums, 3 * l)
-            )
         delta, below = below, delta
 
 
-@stage(
-    void(
-        SUMS, SUMS, PLACES, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, int64, boolean, NUMBERS, NUMBERS, SUMS,
-    )
-)  # fmt: skip
-def step_together(
-    s, at, layers, weights, gradient, first, second, average, batch_rows, watched, before, scratch, sums
-):  # fmt: skip
-    """Step along a gradient that is complete: no longer than clip_norm, and only if it is finite."""
+@stage(float64(SUMS, PLACES, NUMBERS, NUMBERS, float64, float64, SUMS))
+def complete_gradient(s, layers, weights, gradient, l2, l1, sums):
+    """Add the penalties to the gradient and make it no longer than clip_norm; return its squared length before that.
+
+    sums (layers, 3) receives the squared length for each layer.
+    """
     squared = 0.0
-    depth = int(s[S.layers])
-    for l in range(depth):
+    for l in range(int(s[S.layers])):
         layer = after(layers, l * L.WIDTH)
         place, bias = layer[L.weight], layer[L.bias]
-        found = prepare(s, True, after(weights, place), after(gradient, place), bias - place, batch_rows)
-        found += prepare(s, False, after(weights, bias), after(gradient, bias), layer[L.end] - bias, batch_rows)
+        found = penalise(after(weights, place), after(gradient, place), bias - place, l2, l1)
+        found += squared_length(after(gradient, bias), layer[L.end] - bias)
         sums[3 * l + GRADIENT] = found
         squared += found
-    if not math.isfinite(squared):
-        return
     if 0.0 < s[S.clip_norm] < math.sqrt(squared):
         share = np.float32(s[S.clip_norm] / math.sqrt(squared))
         for i in range(int(s[S.trained])):
             gradient[i] *= share
-    for l in range(depth):
+    return squared
+
+
+@stage(
+    float64(
+        SUMS, SUMS, PLACES, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, int64, boolean, NUMBERS, NUMBERS, SUMS,
+    )
+)  # fmt: skip
+def take_step(
+    s, at, layers, weights, gradient, first, second, average, batch_rows, watched, before, scratch, sums
+):  # fmt: skip
+    """Step along the gradient of a batch, layer by layer; return its squared length, penalties included.
+
+    sums (layers, 3) receives it for each layer, and if `watched` what `step` sums up.
+    """
+    l2, l1 = s[S.l2] / batch_rows, s[S.l1] / batch_rows
+    beforehand = l1 > 0.0 or s[S.clip_norm] > 0.0
+    squared = 0.0
+    if beforehand:
+        squared = complete_gradient(s, layers, weights, gradient, l2, l1, sums)
+        if not math.isfinite(squared):
+            return squared
+        l2 = 0.0
+    for l in range(int(s[S.layers])):
         layer = after(layers, l * L.WIDTH)
-        place = layer[L.weight]
-        step(
-            s, at, True, after(weights, place), after(gradient, place), after(first, place), after(second, place),
-            layer[L.bias] - place, watched, before, after(sums, 3 * l),
+        place, bias = layer[L.weight], layer[L.bias]
+        W, end, seen = after(weights, place), layer[L.end], after(sums, 3 * l)
+        found = step(
+            s, at, True, W, after(gradient, place), after(first, place), after(second, place), bias - place, l2,
+            watched, before, seen,
         )  # fmt: skip
-        finish_layer(
-            s, at, layer, weights, gradient, first, second, average, watched, before, scratch, after(sums, 3 * l)
-        )
+        found += step(
+            s, at, False, after(weights, bias), after(gradient, bias), after(first, bias), after(second, bias),
+            end - bias, 0.0, watched, before, seen,
+        )  # fmt: skip
+        if not beforehand:
+            seen[GRADIENT] = found
+            squared += found
+        if s[S.max_norm] > 0.0:
+            shorten_columns(layer[L.n_in], layer[L.n_out], W, s[S.max_norm], scratch)
+        if s[S.ema] > 0.0:
+            follow(s, at, W, after(average, place), end - place)
+    return squared

@@ -50,8 +50,8 @@ def norm_batch(rows, n, z, gain, shift, mean, variance, normalised, spread, scra
             miss = row[j] - mu[j]
             squares[j] += miss * miss
     for j in range(n):
-        mean[j] += part * (mu[j] - mean[j])
-        variance[j] += part * (squares[j] * unbiased - variance[j])
+        mean[j] = (ONE - part) * mean[j] + part * mu[j]
+        variance[j] = (ONE - part) * variance[j] + part * (squares[j] * unbiased)
         spread[j] = ONE / math.sqrt(squares[j] * share + NORM_EPSILON)
     for i in range(rows):
         row, kept = after(z, i * n), after(normalised, i * n)

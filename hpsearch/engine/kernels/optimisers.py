@@ -1,7 +1,6 @@
 """One step along the gradient: penalties, the rule of the optimiser, and what happens to weights after it.
 
-All work on pieces of the flat vectors, so that a gradient can be used while it is in the cache. `first` and `second`
-are the optimiser's two memories, laid out as the weights.
+All work on pieces of the flat vectors. `first` and `second` are the optimiser's two memories, laid out as the weights.
 """
 
 from __future__ import annotations
@@ -40,92 +39,106 @@ def squared_length(vector, count):
     return total
 
 
-@stage(float64(SUMS, boolean, NUMBERS, NUMBERS, int64, int64))
-def prepare(s, matrix, weights, gradient, count, batch_rows):
-    """Complete a piece of the gradient; return its squared length.
+@stage(float64(NUMBERS, NUMBERS, int64, float64, float64))
+def penalise(weights, gradient, count, l2, l1):
+    """Add the gradient of l2 / 2 * |W|^2 + l1 * sum |W| to a piece; return its squared length.
 
-    `matrix` tells a piece of W: the penalties, l2 / (2 m) * |W|^2 and l1 / m * sum |W| of an objective over m rows,
-    leave biases and gains alone. Where a weight is 0, the slope of its absolute value counts as 0.
+    Where a weight is 0, the slope of its absolute value counts as 0.
     """
-    if matrix and s[S.l2] > 0.0:
-        share = np.float32(s[S.l2] / batch_rows)
-        for i in range(count):
-            gradient[i] += share * weights[i]
-    if matrix and s[S.l1] > 0.0:
-        size, nothing = np.float32(s[S.l1] / batch_rows), np.float32(0)
-        for i in range(count):
-            w = weights[i]
-            gradient[i] += size if w > nothing else (-size if w < nothing else nothing)
+    square, size, nothing = np.float32(l2), np.float32(l1), np.float32(0)
+    for i in range(count):
+        w = weights[i]
+        sign = size if w > nothing else (-size if w < nothing else nothing)
+        gradient[i] += square * w + sign
     return squared_length(gradient, count)
 
 
 @helper
-def optimise(s, at, weights, gradient, first, second, count):
-    """W -= alpha * direction (TECHNIQUES 16 and 17; Adam: Kingma and Ba 2015, algorithm 1), in place."""
+def optimise(s, at, weights, gradient, first, second, count, l2, kept):
+    """W = kept * W - alpha * direction (TECHNIQUES 16 and 17; Adam: Kingma and Ba 2015, algorithm 1), in place.
+
+    The direction is that of the gradient plus l2 * W, whose squared length is returned: the loops wait for memory and
+    divisions, so both cost nothing here.
+    """
     rule = s[S.optimizer]
     rate = np.float32(at[T.learning_rate])
     epsilon = np.float32(s[S.epsilon])
+    shrink, kept = np.float32(l2), np.float32(kept)
+    total = np.float32(0)
     if rule == SGD:
         for i in range(count):
-            weights[i] -= rate * gradient[i]
+            w = weights[i]
+            g = gradient[i] + shrink * w
+            total += g * g
+            weights[i] = kept * w - rate * g
     elif rule == MOMENTUM or rule == NESTEROV:
         beta = np.float32(s[S.momentum])
         new = np.float32(1.0 if s[S.momentum_form] == SUM else 1.0 - s[S.momentum])
+        ahead, here = np.float32(1), np.float32(0)
+        owed = at[T.momentum_left]
+        if rule == NESTEROV:
+            ahead, here = beta, new
+            owed *= s[S.momentum]  # its weights add up to 1 - beta^(t + 1)
         if s[S.momentum_correction] > 0.0:
-            rate = np.float32(at[T.learning_rate] / (1.0 - at[T.momentum_left]))
-        if rule == MOMENTUM:
-            for i in range(count):
-                first[i] = beta * first[i] + new * gradient[i]
-                weights[i] -= rate * first[i]
-        else:
-            for i in range(count):
-                first[i] = beta * first[i] + new * gradient[i]
-                weights[i] -= rate * (beta * first[i] + new * gradient[i])
-    elif rule == ADAGRAD:
+            rate = np.float32(at[T.learning_rate] / (1.0 - owed))
         for i in range(count):
-            g = gradient[i]
-            second[i] += g * g
-            weights[i] -= rate * g / (math.sqrt(second[i]) + epsilon)
-    elif rule == RMSPROP:
-        beta, new = np.float32(s[S.beta2]), np.float32(1.0 - s[S.beta2])
+            w = weights[i]
+            g = gradient[i] + shrink * w
+            total += g * g
+            v = beta * first[i] + new * g
+            first[i] = v
+            weights[i] = kept * w - rate * (ahead * v + here * g)
+    elif rule == ADAGRAD or rule == RMSPROP:
+        old, new = np.float32(1), np.float32(1)
+        if rule == RMSPROP:
+            old, new = np.float32(s[S.beta2]), np.float32(1.0 - s[S.beta2])
         for i in range(count):
-            g = gradient[i]
-            second[i] = beta * second[i] + new * g * g
-            weights[i] -= rate * g / (math.sqrt(second[i]) + epsilon)
+            w = weights[i]
+            g = gradient[i] + shrink * w
+            total += g * g
+            v = old * second[i] + new * g * g
+            second[i] = v
+            weights[i] = kept * w - rate * g / (math.sqrt(v) + epsilon)
     else:
         beta1, new1 = np.float32(s[S.beta1]), np.float32(1.0 - s[S.beta1])
         beta2, new2 = np.float32(s[S.beta2]), np.float32(1.0 - s[S.beta2])
         rate = np.float32(at[T.learning_rate] / (1.0 - at[T.beta1_left]))
         correction = np.float32(math.sqrt(1.0 / (1.0 - at[T.beta2_left])))
         for i in range(count):
-            g = gradient[i]
-            first[i] = beta1 * first[i] + new1 * g
-            second[i] = beta2 * second[i] + new2 * g * g
-            weights[i] -= rate * first[i] / (math.sqrt(second[i]) * correction + epsilon)
+            w = weights[i]
+            g = gradient[i] + shrink * w
+            total += g * g
+            m = beta1 * first[i] + new1 * g
+            v = beta2 * second[i] + new2 * g * g
+            first[i] = m
+            second[i] = v
+            weights[i] = kept * w - rate * m / (math.sqrt(v) * correction + epsilon)
+    return np.float64(total)
 
 
-@stage(void(SUMS, SUMS, boolean, NUMBERS, NUMBERS, NUMBERS, NUMBERS, int64, boolean, NUMBERS, SUMS))
-def step(s, at, matrix, weights, gradient, first, second, count, watched, before, sums):
-    """Step along a piece of the gradient, behind decoupled weight decay (Loshchilov and Hutter 2019).
+@stage(float64(SUMS, SUMS, boolean, NUMBERS, NUMBERS, NUMBERS, NUMBERS, int64, float64, boolean, NUMBERS, SUMS))
+def step(s, at, matrix, weights, gradient, first, second, count, l2, watched, before, sums):
+    """Step along a piece of the gradient, with decoupled weight decay (Loshchilov and Hutter 2019).
 
-    If `watched`, sums[CHANGE] and sums[BEFORE] grow by the squared lengths of W's change and of W before it; `before`
-    (BLOCK,) is overwritten.
+    Returns the squared length of the gradient, l2 * W included. If `watched`, sums[CHANGE] and sums[BEFORE] grow by the
+    squared lengths of W's change and of W before it; `before` (BLOCK,) is overwritten.
     """
+    kept = 1.0 - at[T.learning_rate] * s[S.weight_decay] if matrix else 1.0
+    total = 0.0
     for start in range(0, count, BLOCK):
         block, size = after(weights, start), min(BLOCK, count - start)
         if watched and matrix:
             for i in range(size):
                 before[i] = block[i]
-        if matrix and s[S.weight_decay] > 0.0:
-            kept = np.float32(1.0 - at[T.learning_rate] * s[S.weight_decay])
-            for i in range(size):
-                block[i] *= kept
-        optimise(s, at, block, after(gradient, start), after(first, start), after(second, start), size)
+        total += optimise(
+            s, at, block, after(gradient, start), after(first, start), after(second, start), size, l2, kept
+        )
         if watched and matrix:
             sums[BEFORE] += squared_length(before, size)
             for i in range(size):
                 before[i] = block[i] - before[i]
             sums[CHANGE] += squared_length(before, size)
+    return total
 
 
 @stage(void(int64, int64, NUMBERS, float64, NUMBERS))

@@ -38,7 +38,7 @@ class _Vectors:
         pointer = VECTOR.as_pointer()
         module = builder.module
         fma = ir.FunctionType(VECTOR, [VECTOR] * 3)
-        self._fma = cgutils.get_or_insert_function(module, fma, f"llvm.fma.v{LANES}f32")
+        self._fma = cgutils.get_or_insert_function(module, fma, f"llvm.fmuladd.v{LANES}f32")
         load = ir.FunctionType(VECTOR, [pointer, I32, MASK, VECTOR])
         self._load = cgutils.get_or_insert_function(module, load, f"llvm.masked.load.v{LANES}f32.p0")
         store = ir.FunctionType(ir.VoidType(), [VECTOR, pointer, I32, MASK])

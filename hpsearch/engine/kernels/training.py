@@ -12,10 +12,10 @@ from hpsearch.engine.kernels.compiling import KEYS, LABELS, NUMBERS, PLACES, SUM
 from hpsearch.engine.kernels.dropout import drop
 from hpsearch.engine.kernels.health import first_bad_layer, note_step, note_stuck, steepest_layer
 from hpsearch.engine.kernels.initialising import fill
-from hpsearch.engine.kernels.layers import backward, forward, step_together
+from hpsearch.engine.kernels.layers import backward, complete_gradient, forward, take_step
 from hpsearch.engine.kernels.metrics import ACCURACY, AUC, BALANCED_ACCURACY, LOG_LOSS_METRIC, R2, RMSE, metric_of
 from hpsearch.engine.kernels.norms import NORM_BETA, blend_of
-from hpsearch.engine.kernels.optimisers import GRADIENT, count_update, prepare
+from hpsearch.engine.kernels.optimisers import count_update
 from hpsearch.engine.kernels.outputs import CLASSES, LOSS, ROWS, class_signal, judge_classes, judge_values, value_signal
 from hpsearch.engine.kernels.random_numbers import random_bits, shuffle
 from hpsearch.engine.kernels.schedules import learning_rate_at
@@ -119,36 +119,46 @@ def evaluate(
 
 
 @helper
+def put_row(s, inputs, row, epoch_key, target):
+    """Write row number `row` to target (features,), augmented if that is wanted."""
+    features = int(s[S.features])
+    source = after(inputs, row * features)
+    if s[S.augmented] > 0.0:
+        augment_row(s, source, target, random_bits(epoch_key, np.uint64(row)))
+    else:
+        copy(source, target, features)
+
+
+@helper
 def gather(
-    s, inputs, labels, targets, order, rows, epoch_key, dropout_key, capacity, activations, slopes,
+    s, inputs, labels, targets, order, rows, following, epoch_key, dropout_key, capacity, activations, slopes,
     batch_labels, batch_targets, portions, scratch,
 ):  # fmt: skip
     """Put the rows that `order` names into the batch: augmented, mixed, with inputs dropped.
 
-    Behind the own labels or targets, from `capacity` on, stand those of each row's partner in a mixture.
+    In a mixture each row's partner is the next one, the last one's is row number `following`. Partners' labels or
+    targets stand behind the own ones, from `capacity` on.
     """
     features = int(s[S.features])
-    augmented, mixed = s[S.augmented] > 0.0, s[S.mixup] > 0.0
+    mixed = s[S.mixup] > 0.0
     for i in range(rows):
-        row = np.int64(order[i])
-        if augmented:
-            key = random_bits(epoch_key, np.uint64(row))
-            augment_row(s, after(inputs, row * features), after(activations, i * features), key)
-        else:
-            copy(after(inputs, row * features), after(activations, i * features), features)
+        put_row(s, inputs, np.int64(order[i]), epoch_key, after(activations, i * features))
     if s[S.task] == CLASSIFICATION:
         for i in range(rows):
             batch_labels[i] = labels[order[i]]
         if mixed:
-            for i in range(rows):
-                batch_labels[capacity + i] = batch_labels[i + 1 if i + 1 < rows else 0]
+            for i in range(rows - 1):
+                batch_labels[capacity + i] = batch_labels[i + 1]
+            batch_labels[capacity + rows - 1] = labels[following]
     else:
         for i in range(rows):
             batch_targets[i] = targets[order[i]]
         if mixed:
-            for i in range(rows):
-                batch_targets[capacity + i] = batch_targets[i + 1 if i + 1 < rows else 0]
+            for i in range(rows - 1):
+                batch_targets[capacity + i] = batch_targets[i + 1]
+            batch_targets[capacity + rows - 1] = targets[following]
     if mixed:
+        put_row(s, inputs, following, epoch_key, scratch)
         mix_rows(s, activations, rows, order, epoch_key, portions, scratch)
     if s[S.input_dropout] > 0.0:
         drop(activations, slopes, rows * features, s[S.input_dropout], random_bits(dropout_key, NOTHING))
@@ -183,17 +193,18 @@ def learn(
         blend = blend_of(NORM_BETA, math.pow(NORM_BETA, at[T.normed]))
     update_key = random_bits(keys[DROPOUT_KEY], np.uint64(update))
     epoch_key = random_bits(keys[AUGMENT_KEY], np.uint64(int(at[T.epoch])))
-    step_now = rows <= capacity and s[S.clip_norm] == 0.0
     ranked = s[S.metric] == AUC
     counted = s[S.metric] != LOG_LOSS_METRIC
+    exploded = False
     for i in range(3 * depth):
         sums[i] = 0.0
     for start in range(0, rows, capacity):
         m = min(capacity, rows - start)
         picked = after(order, int(at[T.row]) + start)
+        following = np.int64(order[int(at[T.row]) + (start + m if start + m < rows else 0)])
         dropout_key = random_bits(update_key, np.uint64(start))
         gather(
-            s, inputs, labels, targets, picked, m, epoch_key, dropout_key, capacity, activations, slopes,
+            s, inputs, labels, targets, picked, m, following, epoch_key, dropout_key, capacity, activations, slopes,
             batch_labels, batch_targets, portions, scratch,
         )  # fmt: skip
         forward(
@@ -204,13 +215,12 @@ def learn(
             loss = judge_classes(s, m, k, z, support, batch_labels, True, counted, scratch, tally)
         else:
             loss = judge_values(s, m, z, batch_targets, tally)
-        fine = loss < EXPLODED * m
-        if not fine:
+        if not loss < EXPLODED * m:
+            exploded = True
             found = first_bad_layer(depth, layers, activations, m, capacity)
             if found >= 0:
                 at[T.layer] = found
                 return DIVERGED
-            step_now = False  # finite, but exploded: the gradient will tell where
         if ranked:
             for i in range(m):
                 copy(after(z, i * k), after(scores, np.int64(picked[i]) * k), k)
@@ -221,21 +231,14 @@ def learn(
         else:
             value_signal(s, m, z, batch_targets, after(batch_targets, capacity), portions, rows, signals)
         backward(
-            s, at, layers, weights, m, rows, capacity, activations, slopes, normalised, signals, scratch,
-            gradient, first, second, average, start > 0, step_now, watched, before, sums,
+            s, layers, weights, m, capacity, rows == 1, activations, slopes, normalised, signals, scratch,
+            gradient, start > 0,
         )  # fmt: skip
-        if not fine:
-            for l in range(depth):
-                layer = after(layers, l * L.WIDTH)
-                dW = after(gradient, layer[L.weight])
-                sums[3 * l + GRADIENT] = prepare(s, False, dW, dW, layer[L.end] - layer[L.weight], rows)
-            at[T.layer] = steepest_layer(depth, sums)
-            return DIVERGED
-    if not step_now:
-        step_together(s, at, layers, weights, gradient, first, second, average, rows, watched, before, scratch, sums)
-    squared = 0.0
-    for l in range(depth):
-        squared += sums[3 * l + GRADIENT]
+    if exploded:  # but finite: the gradient tells where
+        complete_gradient(s, layers, weights, gradient, 0.0, 0.0, sums)
+        at[T.layer] = steepest_layer(depth, sums)
+        return DIVERGED
+    squared = take_step(s, at, layers, weights, gradient, first, second, average, rows, watched, before, scratch, sums)
     at[T.grad_norm] = math.sqrt(squared)
     if not math.isfinite(squared):
         at[T.layer] = steepest_layer(depth, sums)

@@ -1,12 +1,12 @@
-"""JAX tuned: the whole job is one compiled function, a scan over epochs of a scan over batches, nothing evaluated between.
+"""JAX tuned: the whole job is one compiled function, a scan over epochs of a scan over batches.
 
 Its clock starts with the first weights made and runs until the last ones are there. The last, short batch of an epoch
 is a step of its own behind the inner scan: padding would be slower. What was found to be fastest here is written down:
 
 * the gradient by hand and the weights in one flat vector (Adam is then three loops instead of three for each matrix;
   jax.grad through the slices of a flat vector is twice as slow);
-* the first matrix (n_in, n_out), the others (n_out, n_in): a quarter faster on the digits than all of one kind;
-* shuffled indices from NumPy: jax.random.permutation sorts, and takes a third of a digits job;
+* the first matrix (n_in, n_out), the others (n_out, n_in): a few per cent faster than all alike;
+* shuffled indices from NumPy: jax.random.permutation sorts, and takes a third to a half of a digits job;
 * Adam's step sizes come with the data, one for each update, instead of powers within the loop;
 * taking the rows of an epoch at once or batch by batch, and a tree of matrices or a flat vector, win on different jobs:
   the run tries them and keeps the best. Unrolling the scan and XLA's flags (vector width, fast-math, oneDNN, XNNPACK,

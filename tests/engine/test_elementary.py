@@ -1,0 +1,179 @@
+"""Exponential and its kin through the activations, against SciPy in float64, over dense grids of float32.
+
+float32 rounds by 6e-8 of a value. Each value is promised to within 5e-7 of itself; where a formula takes the difference
+of two numbers near 1, the promise is of 1.
+"""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import reference
+from engine.cases import COMPILED, ROOT
+from engine.stages import FLOAT, stage
+from scipy import special
+
+from hpsearch.engine.layout import ACTIVATIONS
+
+PROMISE = 5e-7
+
+
+def activate(activation, z):
+    """Values and slopes at z, which float32 holds exactly."""
+    values = np.array(z, FLOAT)
+    slopes = np.full_like(values, np.nan)
+    stage("activate")(ACTIVATIONS.index(activation), values, slopes, values.size)
+    return values.astype(np.float64), slopes.astype(np.float64)
+
+
+def grid(low, high, count=300_001):
+    """Numbers of float32, dense everywhere: evenly spread, and down to 1e-30 on both sides of 0."""
+    near = np.geomspace(1e-30, max(-low, high), count // 10)
+    points = np.concatenate([np.linspace(low, high, count), near, -near]).astype(np.float32)
+    return np.unique(points[(points >= low) & (points <= high)]).astype(np.float64)
+
+
+def assert_within(found, expected, allowed):
+    """The worst place is named; NaN counts as far away."""
+    worst = np.argmax(np.where(np.isnan(found), np.inf, np.abs(found - expected) / allowed))
+    assert np.abs(found - expected)[worst] <= np.broadcast_to(allowed, found.shape)[worst], (worst, found[worst])
+
+
+def test_exponential():
+    """The slope of elu left of 0 is e^z, down to e^-87."""
+    z = grid(-87, 0)
+    assert_within(activate("elu", z)[1], np.exp(z), PROMISE * np.exp(z))
+
+
+def test_exponential_of_positive_numbers():
+    """Of sigmoid's e^-z, up to e^87, where the sigmoid is all but its inverse."""
+    z = grid(-87, 80)
+    expected = special.expit(z)
+    assert_within(activate("sigmoid", z)[0], expected, PROMISE * expected)
+
+
+def test_hyperbolic_tangent():
+    """At the seam of its two formulas, near 0 and far out."""
+    for z in (grid(-10, 10), grid(-1e5, 1e5), grid(0.62, 0.63)):
+        assert_within(activate("tanh", z)[0], np.tanh(z), PROMISE * np.abs(np.tanh(z)) + 1e-300)
+
+
+def test_logarithm_of_one_and_more():
+    """Softplus is max(z, 0) + log(1 + e^-|z|), of itself on both sides."""
+    for z in (grid(-87, 87), grid(0, 1e5)):
+        expected = np.logaddexp(0, z)
+        assert_within(activate("softplus", z)[0], expected, PROMISE * expected)
+
+
+def test_tail_of_the_normal_distribution():
+    """In e^(-z^2 / 2) the rounding of the exponent counts: 6e-8 of z^2 / 2 on top of the promise, to 13 deviations."""
+    z = grid(-13, 13)
+    expected = z * special.ndtr(z)
+    assert_within(activate("gelu", z)[0], expected, (PROMISE + z**2 / 2 * 6e-8) * np.abs(expected) + 1e-300)
+
+
+# Slopes in parts of 1: 1 - a^2 and share + a (1 - share) cancel, and z multiplies what is left.
+SLOPES = dict.fromkeys(ACTIVATIONS, 5e-7) | {"silu": 2e-6, "mish": 2e-6}
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_every_activation(activation):
+    """Values to the promise, or where e^z - 1 is taken, of 1. Slopes of 1. Beyond e^-87 all is next to nothing."""
+    g, slope = reference.ACTIVATIONS[activation]
+    for z in (grid(-30, 30), grid(-1e5, 1e5)):
+        values, slopes = activate(activation, z)
+        allowed = PROMISE * np.abs(g(z)) + (PROMISE if activation in {"elu", "selu"} else 1e-11)
+        assert_within(values, g(z), allowed)
+        with np.errstate(over="ignore"):  # 1 / cosh
+            assert_within(slopes, slope(z), SLOPES[activation])
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_a_nan_stays_where_it_is(activation):
+    """At every place of a vector, a tile of vectors and what is left over; and it spoils no neighbour."""
+    z = np.linspace(-3, 3, 71)
+    values, slopes = activate(activation, z)
+    for place in range(z.size):
+        broken = z.copy()
+        broken[place] = np.nan
+        found, found_slopes = activate(activation, broken)
+        assert np.isnan(found[place])
+        others = np.arange(z.size) != place
+        assert np.array_equal(found[others], values[others])
+        assert np.array_equal(found_slopes[others], slopes[others])
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_infinity_becomes_the_limit_or_is_seen(activation):
+    """A saturated unit may hide it, as it should: its value is the limit. Else it stays infinite, or NaN tells."""
+    g, _ = reference.ACTIVATIONS[activation]
+    found, _ = activate(activation, [np.inf, -np.inf])
+    with np.errstate(invalid="ignore"):
+        limits = g(np.array([1e30, -1e30]))
+    for value, limit in zip(found, limits, strict=True):
+        assert not np.isfinite(value) or value == pytest.approx(limit, abs=PROMISE * 2)
+    if activation not in {"sigmoid", "tanh"}:
+        assert not np.isfinite(found[0])
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_the_place_matters_at_most_to_the_last_digit(activation):
+    """Alone or among others: the compiler may order what it does for eight at a time in another way."""
+    z = np.random.default_rng(0).normal(0, 4, 100).astype(np.float32)
+    values, slopes = activate(activation, z)
+    alone = [activate(activation, [one]) for one in z]
+    np.testing.assert_allclose(values, [value[0] for value, _ in alone], rtol=2.5e-7)
+    np.testing.assert_allclose(slopes, [slope[0] for _, slope in alone], rtol=2.5e-7, atol=2.5e-7)
+
+
+OLD_PROCESSOR = """
+import json, sys
+from hpsearch.engine.kernels import activations, products
+from hpsearch.engine.kernels.compiling import LANES, STAGES, object_code
+from hpsearch.engine.cache import Machine
+from hpsearch.engine.layout import ACTIVATIONS
+import numpy as np
+import reference
+machine = Machine({stage.symbol: stage.kinds for stage in STAGES}, object_code())
+z = np.linspace(-30, 30, 60001).astype(np.float32)
+errors = {}
+for code, activation in enumerate(ACTIVATIONS):
+    values, slopes = z.copy(), z.copy()
+    machine.activate(code, values, slopes, z.size)
+    g, slope = reference.ACTIVATIONS[activation]
+    x = z.astype(np.float64)
+    errors[activation] = [float(np.max(np.abs(values - g(x)))), float(np.max(np.abs(slopes - slope(x))))]
+random = np.random.default_rng(0)
+worst = 0.0
+for m in range(1, 10):
+    for n in range(1, 18):
+        a, b = random.normal(size=(m, 300)).astype(np.float32), random.normal(size=(300, n)).astype(np.float32)
+        c, d, scratch = np.zeros((m, n), np.float32), np.zeros((m, n), np.float32), np.zeros(300 * n, np.float32)
+        machine.product(m, n, 300, a, 300, 1, b, c, c, n, False)
+        machine.multiply_turned_right(m, n, 300, a, np.ascontiguousarray(b.T), d, scratch)
+        worst = max(worst, *(float(np.max(np.abs(found - a.astype(np.float64) @ b))) for found in (c, d)))
+sys.stdout.write(json.dumps({"lanes": LANES, "errors": errors, "product": worst}))
+"""
+
+
+@pytest.mark.skipif(not COMPILED, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
+def test_a_processor_without_fused_multiplication():
+    """As of many a virtual machine: vectors of four, and no instruction that adds a product in one rounding.
+
+    Then the compiler takes liberties that it cannot take else. Errors as above, of values up to 30.
+    """
+    environment = {
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": "+sse,+sse2",
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", OLD_PROCESSOR], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["lanes"] == 4
+    for activation, (of_value, of_slope) in answer["errors"].items():
+        assert of_value < 30 * PROMISE, activation
+        assert of_slope < SLOPES[activation], activation
+    assert answer["product"] < 1e-3  # of 300 products of about 1: 301 * 6e-8 * 300 at the very worst is 5e-3
