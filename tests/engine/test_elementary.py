@@ -80,11 +80,11 @@ SLOPES = dict.fromkeys(ACTIVATIONS, 5e-7) | {"silu": 2e-6, "mish": 2e-6}
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_every_activation(activation):
-    """Values to the promise, or where e^z - 1 is taken, of 1. Slopes of 1. Beyond e^-87 all is next to nothing."""
+    """Values to the promise, where e^z - 1 is taken of 1; slopes of 1. What is below 1e-4 or so may be off by 1e-10."""
     g, slope = reference.ACTIVATIONS[activation]
     for z in (grid(-30, 30), grid(-1e5, 1e5)):
         values, slopes = activate(activation, z)
-        allowed = PROMISE * np.abs(g(z)) + (PROMISE if activation in {"elu", "selu"} else 1e-11)
+        allowed = PROMISE * np.abs(g(z)) + (PROMISE if activation in {"elu", "selu"} else 1e-10)
         assert_within(values, g(z), allowed)
         with np.errstate(over="ignore"):  # 1 / cosh
             assert_within(slopes, slope(z), SLOPES[activation])

@@ -11,9 +11,9 @@ import math
 import numpy as np
 from numba import int64, uint64, void
 
-from hpsearch.engine.kernels.compiling import LABELS, NUMBERS, SUMS, after, helper, stage
+from hpsearch.engine.kernels.compiling import LABELS, NUMBERS, SUMS, after, copy, helper, stage
 from hpsearch.engine.kernels.elementary import cosine_and_sine, logarithm
-from hpsearch.engine.kernels.random_numbers import random_bits, random_uniform
+from hpsearch.engine.kernels.random_numbers import random_bits, random_normal, random_uniform
 from hpsearch.engine.places import settings as S
 
 # Draws of a row's stream, by number; its noise and the share of a mixed pair have streams of their own.
@@ -25,13 +25,6 @@ NOISE_STREAM, MIX_STREAM = np.uint64(100), np.uint64(101)
 def between(low, high, key, draw):
     """~ U(low, high), draw number `draw` of the stream."""
     return low + (high - low) * random_uniform(key, np.uint64(draw))
-
-
-@helper
-def copy(source, target, count):
-    """Write `count` values of `source` to `target`."""
-    for i in range(count):
-        target[i] = source[i]
 
 
 @helper
@@ -100,17 +93,16 @@ def add_noise(target, count, sd, key):
     low = np.uint64(2**24 - 1)
     pairs = count // 2
     second = after(target, pairs)
-    for pair in range(pairs + count % 2):
+    for pair in range(pairs):
         bits = random_bits(key, np.uint64(pair))
         u = (np.float32(np.int64(bits >> np.uint64(40))) + half) * unit
         v = np.float32(np.int64((bits >> np.uint64(8)) & low)) * unit
         radius = size * math.sqrt(np.float32(-2) * logarithm(u))
         cosine, sine = cosine_and_sine(v)
-        if pair < pairs:
-            target[pair] += radius * cosine
-            second[pair] += radius * sine
-        else:
-            target[count - 1] += radius * cosine
+        target[pair] += radius * cosine
+        second[pair] += radius * sine
+    if count % 2:
+        target[count - 1] += size * np.float32(random_normal(random_bits(key, np.uint64(pairs)), np.uint64(0)))
 
 
 @stage(void(SUMS, NUMBERS, NUMBERS, uint64))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from llvmlite import binding, ir
 from numba import config, float32, float64, int32, int64, njit, types, uint64
+from numba.core import cgutils
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
@@ -107,8 +108,24 @@ def _as_whole(_, pointer):
     return LABELS(pointer), codegen
 
 
+@intrinsic
+def _copied(_, source, target, count):
+    def codegen(context, builder, signature, arguments):
+        source, target, count = arguments
+        size = context.get_abi_sizeof(context.get_data_type(signature.args[0].dtype))
+        cgutils.raw_memcpy(builder, target, source, count, size)
+        return context.get_dummy_value()
+
+    return types.void(source, target, count), codegen
+
+
+def _copy_arrays(source, target, count):
+    target[:count] = source[:count]
+
+
 # Uncompiled, an array stands for the pointer to its start.
 after = _moved if COMPILED else (lambda array, count: array[int(count) :])
+copy = _copied if COMPILED else _copy_arrays
 bits_of = _as_whole if COMPILED else (lambda array: array.view("int32"))
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numba import boolean, float64, int64, uint64, void
 
 from hpsearch.engine.kernels.activations import activate
-from hpsearch.engine.kernels.compiling import NUMBERS, PLACES, SUMS, after, helper, stage
+from hpsearch.engine.kernels.compiling import NUMBERS, PLACES, SUMS, after, stage
 from hpsearch.engine.kernels.dropout import drop
 from hpsearch.engine.kernels.norms import norm_backward, norm_batch, norm_running
 from hpsearch.engine.kernels.optimisers import GRADIENT, follow, penalise, shorten_columns, squared_length, step
@@ -63,18 +63,6 @@ def forward(
         source = z
 
 
-@helper
-def sum_rows(rows, n, delta, total, add):
-    """Let total (n,) become the sum of the rows of delta (rows, n), or grow by it."""
-    if not add:
-        for j in range(n):
-            total[j] = 0
-    for i in range(rows):
-        row = after(delta, i * n)
-        for j in range(n):
-            total[j] += row[j]
-
-
 @stage(
     void(
         SUMS, PLACES, NUMBERS, int64, int64, boolean, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, boolean,
@@ -99,7 +87,8 @@ def backward(
             gain, gain_gradient = after(weights, layer[L.gain]), after(gradient, layer[L.gain])
             norm_backward(rows, n, delta, gain, gain_gradient, bias_gradient, kept, spread, constant)
         else:
-            sum_rows(rows, n, delta, bias_gradient, add)
+            scratch[0] = 1
+            product(1, n, rows, scratch, 0, 0, delta, bias_gradient, bias_gradient, n, add)  # the sum of its rows
         dW = after(gradient, layer[L.weight])
         product(n_in, n, rows, after(activations, capacity * layer[L.before]), 1, n_in, delta, dW, dW, n, add)  # a^T dz
         if l > 0:

@@ -7,8 +7,8 @@ import math
 import numpy as np
 from numba import boolean, int64, void
 
-from hpsearch.engine.kernels.augmenting import augment_row, copy, mix_rows
-from hpsearch.engine.kernels.compiling import KEYS, LABELS, NUMBERS, PLACES, SUMS, after, helper, stage
+from hpsearch.engine.kernels.augmenting import augment_row, mix_rows
+from hpsearch.engine.kernels.compiling import KEYS, LABELS, NUMBERS, PLACES, SUMS, after, copy, helper, stage
 from hpsearch.engine.kernels.dropout import drop
 from hpsearch.engine.kernels.health import first_bad_layer, note_step, note_stuck, steepest_layer
 from hpsearch.engine.kernels.initialising import fill
