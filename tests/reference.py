@@ -456,7 +456,8 @@ class Momentum(Optimiser):
     def direction(self, i, g):
         self.v[i] = self.beta * self.v[i] + self.factor * g
         step = self.beta * self.v[i] + self.factor * g if self.nesterov else self.v[i]
-        return step / (1 - self.beta**self.t) if self.correction else step
+        looked_ahead = self.t + 1 if self.nesterov else self.t  # the weights of the gradients add up to 1 - beta^this
+        return step / (1 - self.beta**looked_ahead) if self.correction else step
 
 
 class Adagrad(Optimiser):

@@ -172,7 +172,8 @@ def scheduler(optimizer, h, rate):
     def factor(done):
         t = done + 1
         corrected = h["optimizer"] in {"momentum", "nesterov"} and h["momentum_correction"]
-        return (rate(t) / h["learning_rate"] if rate else 1.0) / (1 - h["momentum"] ** t if corrected else 1.0)
+        owed = h["momentum"] ** (t + 1 if h["optimizer"] == "nesterov" else t)
+        return (rate(t) / h["learning_rate"] if rate else 1.0) / (1 - owed if corrected else 1.0)
 
     return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
 

@@ -74,17 +74,12 @@ def bits_left(training):
 # --- SplitMix64 once more, of many counters at a time; reference.py has it in Python's integers ---
 
 
-def bits(key, counters):
-    """Outputs number `counters` of the stream `key`; arrays of uint64 wrap at 2^64 by themselves."""
-    z = np.uint64(key) + (np.asarray(counters, np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+def bits(key, count):
+    """The first outputs of the stream `key`; arrays of uint64 wrap at 2^64 by themselves."""
+    z = np.uint64(key) + np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return z ^ (z >> np.uint64(31))
-
-
-def uniforms(key, counters):
-    """The same as numbers in (0, 1)."""
-    return ((bits(key, counters) >> np.uint64(11)).astype(np.float64) + 0.5) / 2**53
 
 
 # --- Cages: arrays between margins that nobody may read or write ---

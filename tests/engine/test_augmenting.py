@@ -6,15 +6,9 @@ row is worked out and not only its spread. Keys are fixed: nothing can fail by c
 
 import numpy as np
 import pytest
-from engine.cases import KEYS, Part, make_network, make_part
-from engine.stages import (
-    FLOAT,
-    bits,
-    make_image_network,
-    settings_of,
-    stage,
-    uniforms,
-)
+import reference
+from engine.cases import COMPILED, KEYS, Part, make_network, make_part
+from engine.stages import FLOAT, bits, make_image_network, settings_of, stage
 from scipy import ndimage, stats
 
 from hpsearch.engine.hyperparameters import AUGMENTATIONS, IMAGE_AUGMENTATIONS
@@ -24,6 +18,7 @@ from hpsearch.errors import ConfigError
 ANGLE, ZOOM, SHIFT_Y, SHIFT_X, FLIP_H, FLIP_V, LIGHT, INVERT, CUT_Y, CUT_X = range(10)
 NOISE_STREAM, MIX_STREAM = 100, 101
 KEY = 20260101
+MANY = 1_000_001 if COMPILED else 50_001
 SHAPES = ((5, 7, 1), (8, 8, 1), (6, 5, 3), (1, 9, 1), (9, 1, 2))
 
 
@@ -44,7 +39,7 @@ def augmented(picture, key=KEY, **settings):
 
 
 def draw(number, key=KEY):
-    return float(uniforms(key, number))
+    return reference.uniform(key, number)
 
 
 def spread(size, number, key=KEY):
@@ -145,10 +140,11 @@ def test_a_flip_that_is_sure_mirrors_to_the_bit(shape, name, axis):
     ("name", "number"), [("flip_h", FLIP_H), ("flip_v", FLIP_V), ("invert", INVERT)], ids=lambda value: value
 )
 def test_chances_are_kept(name, number):
-    """Of 4,000 keys as many are changed as the draws say, which is the share asked for within 4 standard errors."""
+    """Of 4,000 keys those are changed that the draws say: the share asked for within 4 standard errors."""
     picture = image((3, 4, 1))
     settings = {"darkest": -3.0, "brightest": 3.0, name: 0.3}
-    changed = np.array([not np.array_equal(augmented(picture, key, **settings), picture) for key in range(4000)])
+    # more than the rounding that any change of light brings
+    changed = np.array([np.abs(augmented(picture, key, **settings) - picture).max() > 0.01 for key in range(4000)])
     draws = np.array([draw(number, key) for key in range(4000)])
     assert np.array_equal(changed, draws < 0.3)
     assert changed.mean() == pytest.approx(0.3, abs=4 * np.sqrt(0.3 * 0.7 / 4000))
@@ -201,7 +197,7 @@ def test_inverted_twice_is_as_before():
 
 
 def test_light_is_bounded_by_the_training_part():
-    """The darkest and brightest of all its rows, whatever the row: of a constant network they show in its input."""
+    """The darkest and brightest of all its inputs, not of a row or a batch."""
     network = make_image_network((2, 3), augment="invert", **{"augment.invert": 1.0})
     rows = make_part("classification", 30, features=6)
     training = Training(network, rows, rows)
@@ -245,7 +241,7 @@ def test_holes_lie_anywhere():
 def box_muller(key, count):
     """Pairs from the upper and lower 24 bits of each word's upper 56; the second half of a row has the sines."""
     pairs = -(-count // 2)
-    words = bits(key, np.arange(pairs))
+    words = bits(key, pairs)
     u = ((words >> np.uint64(40)).astype(np.float64) + 0.5) / 2**24
     v = ((words >> np.uint64(8)) & np.uint64(2**24 - 1)).astype(np.float64) / 2**24
     radius = np.sqrt(-2 * np.log(u))
@@ -253,21 +249,21 @@ def box_muller(key, count):
     return np.concatenate([cosines[: count // 2], sines[: count // 2], cosines[count // 2 :]])
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 16, 17, 1001, 1_000_001])
+@pytest.mark.parametrize("count", [1, 2, 3, 16, 17, 1001, MANY])
 def test_noise_is_what_the_formula_makes_of_the_bits(count):
     """Logarithm, cosine and sine of the engine against NumPy's: 2e-6 of a radius that is at most 6 deviations.
 
     Near u = 1 the logarithm is a rounding, so is u: off by 2^-24 there, which the square root makes 5e-4.
     """
     noise = augmented(np.zeros(count, np.float32), noise=1.0)
-    expected = box_muller(int(bits(KEY, NOISE_STREAM)), count)
+    expected = box_muller(reference.splitmix64(KEY, NOISE_STREAM), count)
     sure = np.abs(expected) > 0.05
     np.testing.assert_allclose(noise[sure], expected[sure], atol=2e-5)
     np.testing.assert_allclose(noise, expected, atol=1e-3)
 
 
 def test_noise_is_normal():
-    noise = augmented(np.zeros(1_000_001, np.float32), noise=0.3).astype(np.float64) / 0.3
+    noise = augmented(np.zeros(MANY, np.float32), noise=0.3).astype(np.float64) / 0.3
     n = noise.size
     assert abs(noise.mean()) < 4 / np.sqrt(n)
     assert noise.std() == pytest.approx(1, abs=4 / np.sqrt(2 * n))
@@ -423,9 +419,8 @@ def test_labels_mix_as_their_rows():
     training = Training(network, rows, rows)
     training.weights[:] = 0
     training.advance_by(1)
-    epoch_key = int(bits(keys[3], 0))
-    order = training._arrays[21]
-    assert sorted(order) == [0, 1]
+    epoch_key = reference.splitmix64(keys[3], 0)
+    order = reference.epoch_order(2, keys[1], 0)
     _, portions = mixed(np.eye(2)[order], order, 1.0, epoch_key)
     share = np.zeros(2)
     share[order] = portions  # of row 0 and of row 1
