@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hpsearch import strict_yaml
-from hpsearch.config import default_configuration, load_study, resolve, wanted_normalizations
+from hpsearch.config import default_configuration, default_space, load_study, resolve, wanted_normalizations
 from hpsearch.errors import ConfigError
 
 CONTRACT_STUDY = """
@@ -133,6 +133,18 @@ def test_the_default_trial_lies_in_the_default_space_and_grows_with_the_data():
             name: defaults[name] for name in ("layers", "units", "batch_size", "activation", "normalize")
         }
     assert default_configuration(300)["units"] < default_configuration(300_000)["units"] == 256
+
+
+def test_the_default_space_moves_images_and_nothing_else():
+    """The default trial stays the plain one."""
+    moved = default_space(1000, images=True)
+    assert moved.pop("augment") == ["none", "shift+rotate+scale"]
+    assert moved == default_space(1000)
+    space = resolve(
+        load_study(None, {}), target="y", task="regression", train_rows=1000, image_shape=(8, 8)
+    ).search_space()
+    assert space.parameters["augment"].choices == ("none", "shift+rotate+scale")
+    assert space.nearest(default_configuration(1000))["augment"] == "none"
 
 
 def test_the_default_space_has_no_conditions():

@@ -2,6 +2,7 @@
 
 import importlib
 import itertools
+import math
 
 import numpy as np
 from engine.cases import COMPILED, KEYS, METRIC, make_part
@@ -12,6 +13,7 @@ from hpsearch.engine.network import Network, Training, start_engine
 KERNELS = "hpsearch.engine.kernels"
 # Where the stages are that the entries do not import: uncompiled, each is a function of its module.
 MODULES = ("training", "products", "activations", "optimisers", "norms", "outputs", "metrics", "health")
+FOUR_KEYS = (*KEYS, 33, 44)  # of dropout and augmentation too
 FLOAT = np.float32 if COMPILED else np.float64  # of stages whose arithmetic is in question, not the shape of arrays
 
 
@@ -42,13 +44,18 @@ def record(dtype, values):
 # --- Networks of images and of anything ---
 
 
-def make_image_network(shape, *, classes=3, keys=(*KEYS, 33, 44), **hyperparameters):
-    """A small classifier of images."""
+def make_image_network(shape, *, task="classification", classes=3, metric=None, keys=FOUR_KEYS, **hyperparameters):
+    """A small network for images."""
     settings = {"hidden": [6, 4], "batch_size": 8, "epochs": 2, "patience": 0}
     return Network(
-        settings | hyperparameters, n_inputs=int(np.prod(shape)), n_outputs=classes, task="classification",
-        metric=METRIC["classification"], keys=keys, image_shape=shape,
-    )  # fmt: skip
+        settings | hyperparameters,
+        n_inputs=math.prod(shape),
+        n_outputs=classes if task == "classification" else 1,
+        task=task,
+        metric=metric or METRIC[task],
+        keys=keys,
+        image_shape=shape,
+    )
 
 
 def parts_of(network, train_rows, dev_rows, **options):
@@ -57,12 +64,6 @@ def parts_of(network, train_rows, dev_rows, **options):
     features, classes = int(network.sizes[0]), max(2, int(network.sizes[-1]))
     options = {"features": features, "classes": classes} | options
     return make_part(task, train_rows, **options), make_part(task, dev_rows, seed=1, **options)
-
-
-def trained(network, train_rows=23, dev_rows=9):
-    training = Training(network, *parts_of(network, train_rows, dev_rows))
-    training.advance_by(10**9)
-    return training
 
 
 def bits_left(training):
