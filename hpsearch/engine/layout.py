@@ -92,7 +92,7 @@ def vector_size(layers: np.ndarray) -> int:
 def scratch_size(layers: np.ndarray, rows: int) -> int:
     """Floats for what is needed only within one step: turned-over weights, turned-over outputs, sums for each unit."""
     weights = int(np.max(layers["n_in"] * layers["n_out"]))
-    outputs = int(layers["n_out"][-1]) * rows + 4 * rows
+    outputs = int(layers["n_out"][-1]) * rows + 2 * rows
     return max(weights, outputs, 4 * int(np.max(layers["n_out"])), int(layers["n_in"][0]), STEP_BLOCK)
 
 

@@ -1,35 +1,52 @@
-"""Each entry is compiled once, for one signature: no shape or option compiles again, the gate makes arrays right."""
+"""Everything is compiled beforehand, for one kind of array each: no option compiles again, the gate makes arrays right.
+
+That a process that trains every option needs no compiler is seen in test_fresh_processes.py.
+"""
+
+import math
 
 import numpy as np
 import pytest
 from engine import all_shapes
 from engine.cases import COMPILED, Part, make_network, make_part, train_to_end
 
-from hpsearch.engine.network import start_engine
-
-compiled_only = pytest.mark.skipif(not COMPILED, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
-
-
-@compiled_only
-def test_no_shape_compiles_again():
-    """0 to 6 hidden layers, batches of 1, 7 and all, both tasks, every metric, activation, optimiser and scheme."""
-    kernels = start_engine()
-    from numba.core import event  # not above: the cache folder is said to Numba before it is first imported
-
-    with event.install_recorder("numba:compile") as compilations:
-        losses, _ = all_shapes.run_all()
-    assert len(losses) == 192
-    assert not compilations.buffer
-    for entry in (kernels.train, kernels.evaluate, kernels.initialise):
-        assert len(entry.signatures) == 1
-        assert len(entry.nopython_signatures) == 1
+from hpsearch.engine.hyperparameters import AUGMENTATIONS
+from hpsearch.engine.network import CODES, start_engine
 
 
-@compiled_only
-def test_the_entries_refuse_what_they_were_not_compiled_for():
-    network = make_network("classification")
-    with pytest.raises(TypeError, match="No matching definition"):
-        start_engine().initialise(np.zeros(network.parameters), network.sizes, network.settings)
+def test_all_shapes_draw_every_option():
+    """Else bits, bounds and compilation of it would go untested: every name, and every switch on and off."""
+    drawn = {}
+    for network, _ in all_shapes.all_networks():
+        for name, value in network.hyperparameters.items():
+            drawn.setdefault(name, set()).add(str(value))
+    for name, words in CODES.items():
+        assert drawn[name] == set(words), name
+    assert drawn["class_weight"] == {"none", "balanced"}
+    assert {"1", "full"} < drawn["batch_size"]
+    switches = {"hidden", "batch_norm", "momentum_correction", "dropout", "weight_decay"}
+    switches |= {"warmup", "l2", "l1", "input_dropout", "label_smoothing", "clip_norm", "max_norm", "ema", "huber_delta"}
+    switches |= {f"augment.{name}" for name in AUGMENTATIONS}
+    for name in switches:
+        assert len(drawn[name]) > 1, name
+
+
+def test_all_shapes_come_to_an_end():
+    """In the same way each time; uncompiled some of them, where NumPy raises an IndexError beyond an array's end."""
+    losses, digest = all_shapes.run_all()
+    assert len(losses) == (210 if COMPILED else 24)
+    assert all(math.isfinite(loss) for loss in losses)
+    assert all_shapes.run_all()[1] == digest
+
+
+@pytest.mark.skipif(not COMPILED, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
+def test_stages_refuse_other_numbers_of_arguments_and_other_kinds():
+    order, shuffle = np.zeros(5, np.int32), start_engine().shuffle
+    with pytest.raises(TypeError):
+        shuffle(order, 5)
+    with pytest.raises(Exception, match="wrong type"):
+        shuffle(order, 5.0, 1)
+    shuffle(order, 5, 1)
 
 
 def read_only(array):

@@ -42,7 +42,7 @@ def judge_classes(s, rows, k, z, supports, labels, judged, counted, scratch, tal
     """
     binary = s[S.loss] == BINARY_CROSS_ENTROPY
     by_class = scratch
-    top, total, best = after(scratch, k * rows), after(scratch, (k + 1) * rows), after(scratch, (k + 2) * rows)
+    top, total = after(scratch, k * rows), after(scratch, (k + 1) * rows)
     loss = 0.0
     binary_loss = 0.0
     for j in range(k):
@@ -67,16 +67,19 @@ def judge_classes(s, rows, k, z, supports, labels, judged, counted, scratch, tal
                         binary_loss += np.float64(z[i * k + j])
     for i in range(rows):
         top[i] = by_class[i]
-        best[i] = 0
-        total[i] = 0
+        total[i] = ZERO
     for j in range(1, k):
         column = after(by_class, j * rows)
-        this = np.float32(j)
         for i in range(rows):
-            value = column[i]
-            higher = value > top[i]
-            top[i] = value if higher else top[i]
-            best[i] = this if higher else best[i]
+            top[i] = max(top[i], column[i])
+    if judged and counted:
+        for i in range(rows):
+            label = labels[i]
+            right = by_class[label * rows + i] == top[i]
+            for j in range(label):  # of equal ones the first class is the answer
+                right = right and by_class[j * rows + i] != top[i]
+            tally[CLASSES + 2 * label] += 1.0
+            tally[CLASSES + 2 * label + 1] += 1.0 if right else 0.0
     if judged:
         for i in range(rows):
             loss -= np.float64(by_class[labels[i] * rows + i] - top[i])
@@ -104,11 +107,6 @@ def judge_classes(s, rows, k, z, supports, labels, judged, counted, scratch, tal
         return 0.0
     tally[ROWS] += rows
     tally[LOG_LOSS] += loss
-    if counted:
-        for i in range(rows):
-            label = labels[i]
-            tally[CLASSES + 2 * label] += 1.0
-            tally[CLASSES + 2 * label + 1] += 1.0 if int(best[i]) == label else 0.0
     if binary:
         loss = binary_loss
     tally[LOSS] += loss

@@ -183,6 +183,7 @@ def _strip(rows):
 
 
 _whole_strip, _half_strip, _one_row = _strip(TILE_ROWS), _strip(TILE_ROWS // 2), _strip(1)
+_tall_tile = _tile(2 * TILE_ROWS, 1)  # few columns leave registers for more rows
 
 
 def _matrix(flat, rows, columns, row, step):
@@ -212,7 +213,10 @@ def product(m, n, k, a, a_row, a_step, b, c, d, d_row, started):
                 rows = m - i
                 a_here, c_here = after(a, i * a_row + p * a_step), after(c, i * n + j)
                 d_here = after(source, i * row + j)
-                if rows >= TILE_ROWS:
+                if rows >= 2 * TILE_ROWS and columns <= LANES:
+                    _tall_tile(a_here, a_row, a_step, right, n, c_here, n, d_here, row, depth, columns, add)
+                    i += 2 * TILE_ROWS
+                elif rows >= TILE_ROWS:
                     _whole_strip(a_here, a_row, a_step, right, n, c_here, n, d_here, row, depth, columns, add)
                     i += TILE_ROWS
                 elif rows >= TILE_ROWS // 2:
