@@ -113,6 +113,8 @@ class Network:
         settings["augmented"] = any(full[f"augment.{name}"] > 0 for name in AUGMENTATIONS)
         if image_shape is not None:
             settings["height"], settings["width"], settings["channels"] = (*image_shape, 1)[:3]
+            if math.prod(settings[name][0] for name in ("height", "width", "channels")) != n_inputs:
+                raise ValueError(f"image_shape {tuple(image_shape)} for rows of {n_inputs} features")
         settings["weighted"] = full["class_weight"] != "none"
         settings["features"], settings["outputs"], settings["layers"] = n_inputs, n_outputs, len(self.layers)
         settings["trained"], settings["parameters"] = self.trained, self.vector_size

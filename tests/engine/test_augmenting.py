@@ -239,14 +239,17 @@ def test_holes_lie_anywhere():
 
 
 def box_muller(key, count):
-    """Pairs from the upper and lower 24 bits of each word's upper 56; the second half of a row has the sines."""
-    pairs = -(-count // 2)
+    """Pairs from the upper and lower 24 bits of each word's upper 56: cosines, behind them sines.
+
+    The last of an odd number is the first normal draw of a stream that the next word starts.
+    """
+    pairs = count // 2
     words = bits(key, pairs)
     u = ((words >> np.uint64(40)).astype(np.float64) + 0.5) / 2**24
     v = ((words >> np.uint64(8)) & np.uint64(2**24 - 1)).astype(np.float64) / 2**24
     radius = np.sqrt(-2 * np.log(u))
-    cosines, sines = radius * np.cos(2 * np.pi * v), radius * np.sin(2 * np.pi * v)
-    return np.concatenate([cosines[: count // 2], sines[: count // 2], cosines[count // 2 :]])
+    odd = [reference.normal(reference.splitmix64(key, pairs), 0)] * (count % 2)
+    return np.concatenate([radius * np.cos(2 * np.pi * v), radius * np.sin(2 * np.pi * v), odd])
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 16, 17, 1001, MANY])
@@ -290,9 +293,9 @@ def mixed(batch, order, alpha, epoch_key=KEY):
     """The batch after mixing, and the rows' shares."""
     rows, features = batch.shape
     flat = np.array(batch, FLOAT).reshape(-1)
-    portions, first = np.full(rows, np.nan, FLOAT), np.full(features, np.nan, FLOAT)
+    portions, following = np.full(rows, np.nan, FLOAT), flat[:features].copy()
     s = settings_of(features=features, mixup=alpha)
-    stage("mix_rows")(s, flat, rows, np.array(order, np.int32), np.uint64(epoch_key), portions, first)
+    stage("mix_rows")(s, flat, rows, np.array(order, np.int32), np.uint64(epoch_key), portions, following)
     return flat.reshape(rows, features), portions
 
 

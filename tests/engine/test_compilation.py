@@ -25,7 +25,17 @@ def test_all_shapes_draw_every_option():
     assert drawn["class_weight"] == {"none", "balanced"}
     assert {"1", "full"} < drawn["batch_size"]
     switches = {"hidden", "batch_norm", "momentum_correction", "dropout", "weight_decay"}
-    switches |= {"warmup", "l2", "l1", "input_dropout", "label_smoothing", "clip_norm", "max_norm", "ema", "huber_delta"}
+    switches |= {
+        "warmup",
+        "l2",
+        "l1",
+        "input_dropout",
+        "label_smoothing",
+        "clip_norm",
+        "max_norm",
+        "ema",
+        "huber_delta",
+    }
     switches |= {f"augment.{name}" for name in AUGMENTATIONS}
     for name in switches:
         assert len(drawn[name]) > 1, name
@@ -34,7 +44,7 @@ def test_all_shapes_draw_every_option():
 def test_all_shapes_come_to_an_end():
     """In the same way each time; uncompiled some of them, where NumPy raises an IndexError beyond an array's end."""
     losses, digest = all_shapes.run_all()
-    assert len(losses) == (210 if COMPILED else 24)
+    assert len(losses) == (210 if COMPILED else 42)
     assert all(math.isfinite(loss) for loss in losses)
     assert all_shapes.run_all()[1] == digest
 

@@ -113,7 +113,13 @@ def test_rows_are_dropped_anew_in_every_epoch():
     curves = [
         train_to_end(
             make_network(
-                "regression", batch_size="full", epochs=3, optimizer="sgd", learning_rate=1e-12, keys=(1, 2, 3, 4), **said
+                "regression",
+                batch_size="full",
+                epochs=3,
+                optimizer="sgd",
+                learning_rate=1e-12,
+                keys=(1, 2, 3, 4),
+                **said,
             ),
             *[make_part("regression", 30)] * 2,
         ).curve_rows()[:, 0]

@@ -60,10 +60,10 @@ def test_no_stage_leaves_its_arrays(digest, side):
 
 
 def test_uncompiled_every_index_is_in_its_array(here):
-    """Of every ninth network: NumPy checks. The losses are the same but for the order of sums, some 1e-7 an update."""
+    """Of every fifth network: NumPy checks. The losses are the same but for the order of sums, which grows to 8e-5 at most."""
     answer = run_script("all_shapes.py", NUMBA_DISABLE_JIT="1", PYTHONWARNINGS=None)
     assert answer["numba"]
-    assert answer["losses"] == pytest.approx(here[0][::9], rel=1e-4)
+    assert answer["losses"] == pytest.approx(here[0][::5], rel=5e-4)
 
 
 @pytest.mark.parametrize(("side", "allowed", "too_many"), [("end", 4, 5), ("start", 1, 2)])

@@ -1,7 +1,8 @@
 """Gradients against central differences: of the kernels, run uncompiled in float64, and of the reference itself.
 
-With a step of 1e-5 the differences are off by about 1e-10 (h^2) and 1e-11 (rounding, 1e-16 / h): 1e-8 of the largest
-gradient is far above both and far below what a wrong term would do. No preactivation is within a step of relu's kink.
+With a step of 1e-5 the differences are off by about 1e-10 (h^2) and 1e-11 (rounding, 1e-16 / h), more behind a batch norm
+of small spread; constants of float32, such as gelu's, by 1e-8. 2e-8 of the largest gradient is above all and far below
+what a wrong term would do. No preactivation is within a step of relu's kink, no error of huber's corner.
 """
 
 import itertools
@@ -10,11 +11,11 @@ import numpy as np
 import pytest
 import reference
 from engine.cases import run_script
+from engine.gradients_uncompiled import all_cases
 
 from hpsearch.engine.layout import ACTIVATIONS, TASKS
 
-DEPTHS = ("0 hidden", "1 hidden", "3 hidden")
-CASES = [", ".join(parts) for parts in itertools.product([*ACTIVATIONS, "l2"], TASKS, DEPTHS)]
+CASES = [name for name, *_ in all_cases()]
 
 
 @pytest.fixture(scope="module")
@@ -24,11 +25,12 @@ def errors():
 
 @pytest.mark.parametrize("case", CASES)
 def test_kernels(errors, case):
-    assert errors[case] < 1e-8
+    assert errors[case] < 2e-8
 
 
 def test_no_case_is_missed(errors):
     assert set(errors) == set(CASES)
+    assert len(CASES) == 248
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

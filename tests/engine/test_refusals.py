@@ -3,11 +3,15 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from engine.cases import COMPILED, Part, make_network, make_part, train_to_end
 from engine.test_known_answers import outputs_as_given
+
+from hpsearch.engine.network import Network, Training
+from hpsearch.errors import ConfigError
 
 
 @pytest.mark.parametrize("extra", [-3, 3])
@@ -64,27 +68,39 @@ def python(code, **environment):
     ).stdout.strip()
 
 
+@pytest.mark.parametrize("shape", [(2, 2), (1, 5, 2), (3, 2, 1), (0, 5), (100, 100, 3)])
+def test_images_of_another_size_than_their_rows(shape):
+    """Their pixels are looked up by place."""
+    with pytest.raises(ValueError, match="image_shape"):
+        Network({}, n_inputs=5, n_outputs=2, task="classification", metric="error", image_shape=shape)
+
+
+@pytest.mark.parametrize("weights", [[1.0], [1.0, 2.0, 3.0, 4.0], []])
+def test_as_many_class_weights_as_classes(weights):
+    rows = make_part("classification", 10)
+    with pytest.raises(ConfigError, match="class_weight"):
+        Training(make_network("classification", class_weight=weights), rows, rows)
+
+
 @pytest.mark.skipif(not COMPILED, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
-def test_other_packages_may_use_numba_before_and_after(tmp_path):
-    """Neither do they find their code in our folder, nor we ours in theirs."""
+@pytest.mark.parametrize("order", ["mylib.f(1); train(); mylib.f(1.5)", "train(); mylib.f(1); mylib.f(1.5)"])
+def test_other_packages_may_use_numba_before_and_after(tmp_path, order):
+    """Neither is the engine compiled again, nor does their cached code go anywhere else than where they want it."""
     module = "from numba import njit\n@njit(cache=True)\ndef f(x):\n    return x + 1\n"
     (tmp_path / "mylib.py").write_text(module, encoding="utf-8")
-    code = (
-        "import mylib; mylib.f(1); from hpsearch.engine.cache import cache_folder, load_kernels; said = [];"
-        "k = load_kernels(said.append); mylib.f(1.5);"
-        "folders = {e.stats.cache_path.startswith(str(cache_folder())) for e in (k.initialise, k.evaluate, k.train)};"
-        "misses = sum(sum(e.stats.cache_misses.values()) for e in (k.initialise, k.evaluate, k.train));"
-        "print(len(said), folders, misses)"
-    )
-    for _ in range(2):
-        assert python(code, PYTHONPATH=str(tmp_path)) == "0 {True} 0"
-    assert list((tmp_path / "__pycache__").glob("mylib.f-*.nbi"))
-
-
-@pytest.mark.parametrize("name", ["NUMBA_BOUNDSCHECK", "NUMBA_OPT", "NUMBA_LOOP_VECTORIZE", "NUMBA_DISABLE_INTEL_SVML"])
-def test_the_cache_s_key_follows_what_changes_the_code(monkeypatch, name):
-    from hpsearch.engine import cache
-
-    key = cache._key()
-    monkeypatch.setenv(name, "1")
-    assert cache._key() != key
+    code = f"""
+import sys
+from engine.cases import make_network, make_part, train_to_end
+from hpsearch.engine.cache import load_kernels
+def train():
+    said = []
+    load_kernels(said.append)
+    rows = make_part("classification", 20)
+    print(len(said), train_to_end(make_network("classification", epochs=1), rows, rows).status)
+import mylib
+{order}
+"""
+    tests = Path(__file__).parents[1]
+    path = os.pathsep.join(str(folder) for folder in (tmp_path, tests.parent, tests))
+    assert python(code, PYTHONPATH=path) == "0 finished"
+    assert len(list((tmp_path / "__pycache__").glob("mylib.f-*.nbc"))) == 2

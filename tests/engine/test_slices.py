@@ -5,36 +5,51 @@ import itertools
 import numpy as np
 import pytest
 from engine.cases import make_network, make_part, train_to_end
+from engine.stages import FOUR_KEYS, bits_left
 
-from hpsearch.engine.layout import STATUSES
+from hpsearch.engine.layout import OPTIMIZERS, STATUSES
 from hpsearch.engine.network import Training
 
+SGD = {"optimizer": "sgd", "learning_rate": 0.1}
+EVERYTHING = {
+    "batch_norm": True, "dropout": 0.3, "input_dropout": 0.2, "ema": 0.8, "max_norm": 1.0, "clip_norm": 0.5, "l1": 0.1,
+    "augment": "noise+mixup", "optimizer": "nesterov", "momentum_correction": True, "learning_rate": 0.05,
+    "schedule": "cosine_restarts", "decay_epochs": 1, "warmup": 0.7, "label_smoothing": 0.1, "class_weight": "balanced",
+}  # fmt: skip
 CASES = {
-    "sgd": ("classification", {"optimizer": "sgd", "learning_rate": 0.1}),
     "momentum": ("regression", {"optimizer": "momentum", "learning_rate": 0.1, "l2": 0.1}),
+    "sum of momentum": ("regression", {"optimizer": "momentum", "momentum_form": "sum", "momentum_correction": True}),
     "adam with auc": ("classification", {"metric": "auc", "learning_rate": 0.02}),
     "on-line": ("regression", {"batch_size": 1, "learning_rate": 0.01}),
     "whole batch": ("classification", {"batch_size": "full", "learning_rate": 0.1}),
+    "whole batch in pieces": ("classification", {"batch_size": "full", "rows": 1100, "dropout": 0.2}),
+    "batch norm": ("classification", {"batch_norm": True}),
+    "batch norm of single rows": ("regression", {"batch_norm": True, "batch_size": 7}),
+    "dropout": ("classification", {"dropout": 0.4, "input_dropout": 0.3}),
+    "an average": ("regression", {"ema": 0.9}),
+    "an average with batch norm": ("classification", {"ema": 0.9, "batch_norm": True}),
+    "noise": ("regression", {"augment": "noise"}),
+    "mixup": ("classification", {"augment": "mixup"}),
+    "clipped": ("classification", {"clip_norm": 0.1}),
+    "short columns": ("classification", {"max_norm": 0.5}),
+    "cosine": ("regression", {"schedule": "cosine", "warmup": 1.5}),
+    "staircase": ("regression", {"schedule": "staircase", "decay_epochs": 1}),
+    "logistic": ("classification", {"output": "logistic"}),
+    "huber": ("regression", {"loss": "huber", "huber_delta": 0.2}),
+    "everything": ("classification", EVERYTHING),
+    "many epochs, of which few are looked at": ("classification", {"epochs": 70}),
     "stops early": ("classification", {"patience": 2, "epochs": 60, "learning_rate": 0.05, "metric": "error"}),
-    "diverges": ("regression", {"optimizer": "sgd", "learning_rate": 1000, "activation": "relu"}),
-}
+    "diverges": ("regression", SGD | {"learning_rate": 1000, "activation": "relu"}),
+} | {name: ("classification", {"optimizer": name, "learning_rate": 0.05}) for name in OPTIMIZERS}
 ROWS = 29
-
-
-def bits(training):
-    """Everything that training leaves behind."""
-    return {
-        "weights": training.weights.tobytes(),
-        "best": training.best.tobytes(),
-        "curves": training.curves.tobytes(),
-        "state": {name: training.state[name].tobytes() for name in training.state.dtype.names},
-    }
 
 
 def start(case):
     task, hyperparameters = CASES[case]
-    network = make_network(task, **{"epochs": 4} | hyperparameters)
-    return Training(network, make_part(task, ROWS), make_part(task, 17, seed=1))
+    hyperparameters = {"epochs": 4} | hyperparameters
+    rows = hyperparameters.pop("rows", ROWS)
+    network = make_network(task, keys=FOUR_KEYS, **hyperparameters)
+    return Training(network, make_part(task, rows), make_part(task, 17, seed=1))
 
 
 def run_in_slices(training, sizes):
@@ -51,7 +66,7 @@ def run_in_slices(training, sizes):
 def test_slices_change_no_bit(case, sizes):
     whole = start(case)
     whole.advance_by(10**9)
-    assert bits(run_in_slices(start(case), itertools.cycle(sizes))) == bits(whole)
+    assert bits_left(run_in_slices(start(case), itertools.cycle(sizes))) == bits_left(whole)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -61,7 +76,7 @@ def test_slices_by_time_change_no_bit(case):
     timed = start(case)
     while timed.advance():
         pass
-    assert bits(timed) == bits(whole)
+    assert bits_left(timed) == bits_left(whole)
 
 
 def test_the_cases_end_as_they_are_called():
@@ -72,18 +87,18 @@ def test_the_cases_end_as_they_are_called():
 @pytest.mark.parametrize("case", CASES)
 def test_nothing_moves_without_updates_or_after_the_end(case):
     training = start(case)
-    before = bits(training)
+    before = bits_left(training)
     assert STATUSES[training.advance_by(0)] == "running"
-    assert bits(training) == before
+    assert bits_left(training) == before
     training.advance_by(10**9)
-    after = bits(training)
+    after = bits_left(training)
     assert training.advance_by(10) == training.state["status"][0]
     assert not training.advance()
-    assert bits(training) == after
+    assert bits_left(training) == after
 
 
 def test_counts_while_it_runs():
-    training = start("sgd")  # 29 rows by 8: four updates an epoch
+    training = start("adam")  # 29 rows by 8: four updates an epoch
     for number in range(1, 9):
         training.advance_by(1)
         assert (training.updates, training.epochs) == (number, number // 4)
@@ -94,19 +109,23 @@ def test_counts_while_it_runs():
 
 
 def test_keys():
-    """Same keys, same bits; another key of either kind, another network."""
+    """Same keys, same bits; another key of any kind, another network. Keys that are left out are 0."""
     parts = make_part("classification", ROWS), make_part("classification", 17, seed=1)
-    first, again, other_init, other_shuffle, largest = (
-        train_to_end(make_network("classification", keys=keys), *parts)
-        for keys in [(1, 2), (1, 2), (3, 2), (1, 3), (2**64 - 1, 2**64 - 1)]
-    )
-    assert bits(first) == bits(again)
-    for other in (other_init, other_shuffle, largest):
-        assert not np.array_equal(first.weights, other.weights)
+
+    def run(*keys, **hyperparameters):
+        return train_to_end(make_network("classification", keys=keys, **hyperparameters), *parts)
+
+    random = {"dropout": 0.3, "augment": "noise"}
+    first = run(1, 2, 3, 4, **random)
+    assert bits_left(first) == bits_left(run(1, 2, 3, 4, **random))
+    for keys in [(9, 2, 3, 4), (1, 9, 3, 4), (1, 2, 9, 4), (1, 2, 3, 9), (2**64 - 1,) * 4]:
+        assert not np.array_equal(first.weights, run(*keys, **random).weights)
+    assert bits_left(run(1, 2, **random)) == bits_left(run(1, 2, 0, 0, **random))
+    assert bits_left(run(1, 2, 3, 4)) == bits_left(run(1, 2, 5, 6))  # of what is not drawn
 
 
 def test_place_in_memory_changes_no_bit():
-    """Inputs may start at any address: vectorised code and BLAS may take another way there, but not to another end."""
+    """Inputs may start at any address, at the edge of a cache line or not."""
     network = make_network("classification", features=17, hidden=[16, 5])
     rows = make_part("classification", 300, features=17)
     weights = train_to_end(network, rows, rows).best

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import reference
-from engine.cases import COMPILED, make_network, make_part, train_to_end
+from engine.cases import make_network, make_part, train_to_end
 
 from hpsearch.engine.layout import CURVES, METRICS
+from hpsearch.engine.network import Training
 
 EPOCHS = 40
 TASK = {metric: "regression" if metric in {"rmse", "mae", "r2"} else "classification" for metric in METRICS}
@@ -82,8 +83,6 @@ UNSCALED = 1000.0
 )
 @pytest.mark.parametrize("activation", ["identity", "relu", "silu", "gelu", "mish"])
 def test_a_huge_learning_rate_diverges(task, hidden, activation):
-    if not COMPILED and activation in {"silu", "mish"}:
-        pytest.skip("uncompiled, math.exp raises where it overflows")
     network = make_network(
         task, hidden=hidden, activation=activation, optimizer="sgd", learning_rate=1000, epochs=50, l2=0.01
     )
@@ -122,3 +121,49 @@ def test_a_divergence_keeps_the_best_epoch_before_it():
     assert training.best_epoch >= 1
     value = training.curve_rows()[training.best_epoch - 1, CURVES.index("dev_metric")]
     assert network.evaluate(training.best, train)[1]["rmse"] == value
+
+
+@pytest.mark.parametrize(
+    ("hidden", "name"), [([], "the output layer"), ([5], "hidden layer 1"), ([5, 4], "hidden layer 1")]
+)
+@pytest.mark.parametrize("where", ["train", "dev"])
+def test_a_number_that_is_none_is_named_by_the_first_layer_that_has_it(where, hidden, name):
+    train, dev = make_part("regression", 20), make_part("regression", 20, seed=1)
+    {"train": train, "dev": dev}[where].inputs[7, 0] = np.nan
+    training = train_to_end(make_network("regression", hidden=hidden), train, dev)
+    assert (training.status, training.diverged_in) == ("diverged", name)
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_broken_weight_names_its_layer(place):
+    """From its layer on all is NaN; no weight is changed by an update that is not made."""
+    training = Training(make_network("classification"), *[make_part("classification", 20)] * 2)
+    training.weights[training.network.layers[place]["weight"] + 1] = np.nan
+    before = training.weights.copy()
+    training.advance_by(10)
+    assert (training.status, training.updates) == ("diverged", 0)
+    assert training.diverged_in == ["hidden layer 1", "hidden layer 2", "the output layer"][place]
+    assert np.array_equal(training.weights, before, equal_nan=True)
+
+
+@pytest.mark.parametrize(("miss", "status"), [(1.41e3, "finished"), (1.42e3, "diverged")])
+@pytest.mark.parametrize("rows", [20, 1500])
+def test_a_mean_loss_above_a_million_is_an_explosion(rows, miss, status):
+    """miss^2 / 2 of every row; the weights are those of before."""
+    rows = make_part("regression", rows)
+    rows.targets[:] = miss
+    network = make_network("regression", optimizer="sgd", learning_rate=1e-9, batch_size="full", epochs=1)
+    training = Training(network, rows, rows)
+    training.weights[-5:] = 0  # of the output
+    before = training.weights.copy()
+    training.advance_by(10)
+    assert training.status == status
+    assert np.array_equal(training.weights, before) == (status == "diverged")
+
+
+def test_many_rows_are_no_explosion():
+    """The bound is of the mean, not of the sum: a thousand rows with a loss of 2,000 each are no explosion."""
+    rows = make_part("regression", 1000)
+    rows.targets[:] = 63
+    network = make_network("regression", optimizer="sgd", learning_rate=1e-9, batch_size="full", epochs=1)
+    assert train_to_end(network, rows, rows).status == "finished"

@@ -129,12 +129,12 @@ copy = _copied if COMPILED else _copy_arrays
 bits_of = _as_whole if COMPILED else (lambda array: array.view("int32"))
 
 
-def _vectors() -> tuple[int, int]:
-    """Floats in a vector register, and rows of a product's tile, so that its sums fit into the registers there are."""
+def _vectors() -> tuple[int, int, int]:
+    """Floats in a vector register, and rows and vectors of a product's tile, whose sums fit into the registers."""
     features = config.CPU_FEATURES if config.CPU_FEATURES is not None else binding.get_host_cpu_features().flatten()
     if "+avx512f" in features:
-        return 16, 8
-    return (8, 4) if "+avx" in features else (4, 4)
+        return 16, 8, 3
+    return (8, 6, 2) if "+avx" in features else (4, 6, 2)
 
 
-LANES, TILE_ROWS = _vectors()
+LANES, TILE_ROWS, TILE_VECTORS = _vectors()

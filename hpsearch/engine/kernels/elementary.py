@@ -185,5 +185,5 @@ else:
     logarithm = np.log
     log_one_plus = np.log1p
     hyperbolic_tangent = np.tanh
-    normal_tail = lambda x, _: 0.5 * math.erfc(x * math.sqrt(0.5))  # noqa: E731
+    normal_tail = lambda x, _: np.float64(0.5 * math.erfc(x * math.sqrt(0.5)))  # noqa: E731
     cosine_and_sine = lambda u: (np.cos(2 * np.pi * u), np.sin(2 * np.pi * u))  # noqa: E731

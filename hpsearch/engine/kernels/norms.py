@@ -5,8 +5,6 @@ Matrices z (rows, n) stand row by row. For each unit there are gain gamma, shift
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numba import boolean, float64, int64, void
 
@@ -52,7 +50,7 @@ def norm_batch(rows, n, z, gain, shift, mean, variance, normalised, spread, scra
     for j in range(n):
         mean[j] = (ONE - part) * mean[j] + part * mu[j]
         variance[j] = (ONE - part) * variance[j] + part * (squares[j] * unbiased)
-        spread[j] = ONE / math.sqrt(squares[j] * share + NORM_EPSILON)
+        spread[j] = ONE / np.sqrt(squares[j] * share + NORM_EPSILON)
     for i in range(rows):
         row, kept = after(z, i * n), after(normalised, i * n)
         for j in range(n):
@@ -64,7 +62,7 @@ def norm_batch(rows, n, z, gain, shift, mean, variance, normalised, spread, scra
 def norm_running(rows, n, z, gain, shift, mean, variance, normalised, spread):
     """The same with the running statistics: at prediction, and for a batch of one row."""
     for j in range(n):
-        spread[j] = ONE / math.sqrt(variance[j] + NORM_EPSILON)
+        spread[j] = ONE / np.sqrt(variance[j] + NORM_EPSILON)
     for i in range(rows):
         row, kept = after(z, i * n), after(normalised, i * n)
         for j in range(n):

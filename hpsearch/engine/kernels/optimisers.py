@@ -8,10 +8,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import boolean, float64, int64, void
+from numba import boolean, float32, float64, int64, void
+from numba.extending import intrinsic
 
-from hpsearch.engine.kernels.compiling import NUMBERS, SUMS, after, helper, stage
+from hpsearch.engine.kernels.compiling import COMPILED, LANES, NUMBERS, SUMS, after, helper, stage
 from hpsearch.engine.kernels.norms import blend_of
+from hpsearch.engine.kernels.vectors import I64, VECTOR, ZEROS, Vectors, number
 from hpsearch.engine.layout import MOMENTUM_FORMS, OPTIMIZERS
 from hpsearch.engine.layout import STEP_BLOCK as BLOCK
 from hpsearch.engine.places import settings as S
@@ -51,6 +53,49 @@ def penalise(weights, gradient, count, l2, l1):
         sign = size if w > nothing else (-size if w < nothing else nothing)
         gradient[i] += square * w + sign
     return squared_length(gradient, count)
+
+
+@intrinsic
+def _adam(_, w, g, m, v, count, shrink, kept, rate, correction, epsilon, beta1, new1, beta2, new2):
+    """The loop at the end of `optimise`, vector by vector."""
+
+    def codegen(_context, builder, _signature, arguments):
+        *places, count = arguments[:5]
+        use = Vectors(builder)
+        shrink, kept, rate, correction, epsilon, beta1, new1, beta2, new2 = map(use.spread, arguments[5:])
+
+        def one_vector(i, squares, mask):
+            here = [builder.gep(place, [i]) for place in places]
+            w, g, m, v = (use.load(place, mask) for place in here)
+            g = use.fma(shrink, w, g)
+            m = use.fma(beta1, m, builder.fmul(new1, g))
+            v = use.fma(beta2, v, builder.fmul(builder.fmul(new2, g), g))
+            positive = use.largest(v, use.constant(float(np.float32(1e-37))))  # its root is nothing beside epsilon
+            root = builder.fmul(positive, use.inverse_root(positive))
+            share = use.inverse(use.fma(root, correction, epsilon))
+            change = builder.fmul(builder.fmul(rate, m), share)
+            use.store(builder.fsub(builder.fmul(kept, w), change), here[0], mask)
+            use.store(m, here[2], mask)
+            use.store(v, here[3], mask)
+            return use.fma(g, g, squares)
+
+        whole = builder.and_(count, number(-LANES))
+        entry, loop, rest = builder.block, builder.append_basic_block("adam"), builder.append_basic_block("adam_rest")
+        builder.cbranch(builder.icmp_signed(">", whole, number(0)), loop, rest)
+        builder.position_at_end(loop)
+        i, squares = builder.phi(I64), builder.phi(VECTOR)
+        after_it, more = builder.add(i, number(LANES)), one_vector(i, squares, None)
+        for phi, start, following in ((i, number(0), after_it), (squares, ZEROS, more)):
+            phi.add_incoming(start, entry)
+            phi.add_incoming(following, loop)
+        builder.cbranch(builder.icmp_signed("<", after_it, whole), loop, rest)
+        builder.position_at_end(rest)
+        so_far = builder.phi(VECTOR)
+        so_far.add_incoming(ZEROS, entry)
+        so_far.add_incoming(more, loop)
+        return use.total(one_vector(whole, so_far, use.below(builder.sub(count, whole))))
+
+    return float32(w, g, m, v, count, shrink, kept, rate, correction, epsilon, beta1, new1, beta2, new2), codegen
 
 
 @helper
@@ -104,6 +149,13 @@ def optimise(s, at, weights, gradient, first, second, count, l2, kept):
         beta2, new2 = np.float32(s[S.beta2]), np.float32(1.0 - s[S.beta2])
         rate = np.float32(at[T.learning_rate] / (1.0 - at[T.beta1_left]))
         correction = np.float32(math.sqrt(1.0 / (1.0 - at[T.beta2_left])))
+        if COMPILED:
+            return np.float64(
+                _adam(
+                    weights, gradient, first, second, count, shrink, kept, rate, correction, epsilon,
+                    beta1, new1, beta2, new2,
+                )
+            )  # fmt: skip
         for i in range(count):
             w = weights[i]
             g = gradient[i] + shrink * w

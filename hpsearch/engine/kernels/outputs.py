@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numba import boolean, float64, int64, void
 
-from hpsearch.engine.kernels.compiling import LABELS, NUMBERS, SUMS, after, stage
+from hpsearch.engine.kernels.compiling import LABELS, NUMBERS, SUMS, after, helper, stage
 from hpsearch.engine.kernels.elementary import exponential, log_one_plus
 from hpsearch.engine.layout import LOSSES, OUTPUTS, TALLY
 from hpsearch.engine.places import settings as S
@@ -182,19 +182,28 @@ def class_signal(s, rows, k, shares, supports, labels, partners, portions, class
             delta[i] *= ONE - supports[i]
 
 
+@helper
+def held(miss, limit):
+    """`miss`, or where it is longer, `limit` with its sign."""
+    return limit if miss > limit else (-limit if miss < -limit else miss)  # noqa: FURB136 - keeps a NaN
+
+
 @stage(void(SUMS, int64, NUMBERS, NUMBERS, NUMBERS, NUMBERS, int64, NUMBERS))
 def value_signal(s, rows, z, targets, partners, portions, batch_rows, delta):
-    """Write d objective / d z of the rows to delta (rows,): the error, under Huber's loss no longer than its delta."""
+    """Write d objective / d z of the rows to delta (rows,): the error, under Huber's loss no longer than its delta.
+
+    A mixed row has the error from its own target with the share portions[i], from its partner's with the rest.
+    """
     mean = np.float32(1.0 / batch_rows)
-    mixed = s[S.mixup] > 0.0
-    limit = np.float32(s[S.huber_delta])
+    mixed, huber = s[S.mixup] > 0.0, s[S.loss] == HUBER
     for i in range(rows):
         y = targets[i]
-        if mixed:
+        if mixed and not huber:  # squares have the error of the mixed target
             y = portions[i] * y + (ONE - portions[i]) * partners[i]
         delta[i] = (z[i] - y) * mean
-    if s[S.loss] == HUBER:
-        limit *= mean
+    if huber:
+        limit = mean * np.float32(s[S.huber_delta])
         for i in range(rows):
-            miss = delta[i]
-            delta[i] = limit if miss > limit else (-limit if miss < -limit else miss)  # noqa: FURB136 - keeps a NaN
+            delta[i] = held(delta[i], limit)
+            if mixed:
+                delta[i] = portions[i] * delta[i] + (ONE - portions[i]) * held((z[i] - partners[i]) * mean, limit)

@@ -1,6 +1,6 @@
 """Matrix products in registers.
 
-A product is made of tiles: up to TILE_ROWS rows by three vectors of sums that stay in registers while the common
+A product is made of tiles: up to TILE_ROWS rows by TILE_VECTORS vectors of sums that stay in registers while the common
 dimension is walked once. For the sizes of networks on tables this is as fast as a BLAS or faster, for there is nothing
 to pack and nothing to start up; and the sums of a row are the same whatever rows stand beside it. NumPy stands in where
 nothing is compiled.
@@ -11,90 +11,38 @@ from __future__ import annotations
 import numpy as np
 from llvmlite import ir
 from numba import boolean, int64, types, void
-from numba.core import cgutils
 from numba.extending import intrinsic
 
-from hpsearch.engine.kernels.compiling import COMPILED, LANES, NUMBERS, TILE_ROWS, after, helper, stage
+from hpsearch.engine.kernels.compiling import COMPILED, LANES, NUMBERS, TILE_ROWS, TILE_VECTORS, after, helper, stage
+from hpsearch.engine.kernels.vectors import I32, I64, VECTOR, ZEROS, Vectors, number
 
-TILE_VECTORS = 3
 DEPTH = 256  # of a block of the common dimension: what is read of the right matrix then stays in the first cache
 FEW_ROWS = 4  # below this, turning the weights over costs more than the product
 
-I32, I64, F32 = ir.IntType(32), ir.IntType(64), ir.FloatType()
-VECTOR = ir.VectorType(F32, LANES)
-MASK = ir.VectorType(ir.IntType(1), LANES)
-ZEROS = ir.Constant(VECTOR, [0.0] * LANES)
 
-
-def _number(value):
-    return ir.Constant(I64, value)
-
-
-class _Vectors:
-    """Vector instructions put into a function under construction; the last vector of a row may be a part of one."""
-
-    def __init__(self, builder):
-        self.builder = builder
-        pointer = VECTOR.as_pointer()
-        module = builder.module
-        fma = ir.FunctionType(VECTOR, [VECTOR] * 3)
-        self._fma = cgutils.get_or_insert_function(module, fma, f"llvm.fmuladd.v{LANES}f32")
-        load = ir.FunctionType(VECTOR, [pointer, I32, MASK, VECTOR])
-        self._load = cgutils.get_or_insert_function(module, load, f"llvm.masked.load.v{LANES}f32.p0")
-        store = ir.FunctionType(ir.VoidType(), [VECTOR, pointer, I32, MASK])
-        self._store = cgutils.get_or_insert_function(module, store, f"llvm.masked.store.v{LANES}f32.p0")
-
-    def spread(self, scalar, vector_type=VECTOR):
-        """A vector of LANES times the same."""
-        nothing = ir.Constant(vector_type, ir.Undefined)
-        first = self.builder.insert_element(nothing, scalar, ir.Constant(I32, 0))
-        return self.builder.shuffle_vector(first, nothing, ir.Constant(ir.VectorType(I32, LANES), [0] * LANES))
-
-    def below(self, count):
-        """The mask of the first `count` lanes."""
-        lanes = ir.VectorType(I64, LANES)
-        return self.builder.icmp_signed("<", ir.Constant(lanes, list(range(LANES))), self.spread(count, lanes))
-
-    def load(self, place, mask=None):
-        place = self.builder.bitcast(place, VECTOR.as_pointer())
-        if mask is None:
-            return self.builder.load(place, align=4)
-        return self.builder.call(self._load, [place, ir.Constant(I32, 4), mask, ZEROS])
-
-    def store(self, vector, place, mask=None):
-        place = self.builder.bitcast(place, VECTOR.as_pointer())
-        if mask is None:
-            self.builder.store(vector, place, align=4)
-        else:
-            self.builder.call(self._store, [vector, place, ir.Constant(I32, 4), mask])
-
-    def fma(self, a, b, c):
-        return self.builder.call(self._fma, [a, b, c])
-
-
-def _tile(rows, vectors):
+def _tile(rows, vectors, masked):
     """The instructions of one tile: C[i, j] = start[i, j] + sum_p A[i, p] B[p, j].
 
     A[i, p] is a[i * a_row + p * a_step]; B[p, j] is b[p * b_row + j]; C[i, j] is c[i * c_row + j]; start[i, j] is
-    d[i * d_row + j] if `started`, else 0. i < rows, j < columns, of which the last vector may have fewer than LANES.
+    d[i * d_row + j] if `started`, else 0. i < rows, j < columns; if `masked`, the last vector may be a part of one.
     """
 
     @intrinsic
     def tile(_, a, a_row, a_step, b, b_row, c, c_row, d, d_row, depth, columns, started):
         def codegen(context, builder, _signature, arguments):
             left, a_row, a_step, right, b_row, out, c_row, start, d_row, depth, columns, started = arguments
-            use = _Vectors(builder)
-            last = use.below(builder.sub(columns, _number(LANES * (vectors - 1))))
+            use = Vectors(builder)
+            last = use.below(builder.sub(columns, number(LANES * (vectors - 1)))) if masked else None
             masks = [None] * (vectors - 1) + [last]
-            moved = [_number(LANES * v) for v in range(vectors)]
-            a_rows = [builder.mul(a_row, _number(i)) for i in range(rows)]
+            moved = [number(LANES * v) for v in range(vectors)]
+            a_rows = [builder.mul(a_row, number(i)) for i in range(rows)]
 
             entry = builder.block
             loop, done = builder.append_basic_block("depth"), builder.append_basic_block("summed")
             builder.branch(loop)
             builder.position_at_end(loop)
             p, a_here, b_here = builder.phi(I64), builder.phi(left.type), builder.phi(right.type)
-            p.add_incoming(_number(0), entry)
+            p.add_incoming(number(0), entry)
             a_here.add_incoming(left, entry)
             b_here.add_incoming(right, entry)
             sums = [[builder.phi(VECTOR) for _ in range(vectors)] for _ in range(rows)]
@@ -107,7 +55,7 @@ def _tile(rows, vectors):
                 for v in range(vectors):
                     sum_row[v].add_incoming(ZEROS, entry)
                     sum_row[v].add_incoming(total_row[v], loop)
-            p_next = builder.add(p, _number(1))
+            p_next = builder.add(p, number(1))
             p.add_incoming(p_next, loop)
             a_here.add_incoming(builder.gep(a_here, [a_step]), loop)
             b_here.add_incoming(builder.gep(b_here, [b_row]), loop)
@@ -118,8 +66,8 @@ def _tile(rows, vectors):
                 for block, is_started in ((with_start, True), (without, False)):
                     with block:
                         for i in range(rows):
-                            c_here = builder.gep(out, [builder.mul(c_row, _number(i))])
-                            d_here = builder.gep(start, [builder.mul(d_row, _number(i))])
+                            c_here = builder.gep(out, [builder.mul(c_row, number(i))])
+                            d_here = builder.gep(start, [builder.mul(d_row, number(i))])
                             for v in range(vectors):
                                 total = totals[i][v]
                                 if is_started:
@@ -132,47 +80,64 @@ def _tile(rows, vectors):
     return tile
 
 
-@intrinsic
-def _turn_block(_, source, source_row, target, target_row, rows, columns):
-    """Write the transpose of a block of up to LANES x LANES: log2 LANES rounds in which pairs of rows change halves."""
+def _turned(masked):
+    """The instructions that write the transpose of a block of LANES x LANES or, if `masked`, of less.
 
-    def codegen(context, builder, _signature, arguments):
-        place, source_row, out, target_row, rows, columns = arguments
-        use = _Vectors(builder)
-        nothing = ir.Constant(I64, 0)
-        vectors = []
-        for i in range(LANES):
-            there = builder.icmp_signed("<", _number(i), rows)
-            mask = use.below(builder.select(there, columns, nothing))
-            vectors.append(use.load(builder.gep(place, [builder.mul(source_row, _number(i))]), mask))
-        distance = LANES // 2
-        while distance:
+    In log2 LANES rounds pairs of rows change halves.
+    """
+
+    def mask_of(use, place, there, width):
+        if not masked:
+            return None
+        inside = use.builder.icmp_signed("<", number(place), there)
+        return use.below(use.builder.select(inside, width, number(0)))
+
+    @intrinsic
+    def turned(_, source, source_row, target, target_row, rows, columns):
+        def codegen(context, builder, _signature, arguments):
+            place, source_row, out, target_row, rows, columns = arguments
+            use = Vectors(builder)
+            vectors = []
             for i in range(LANES):
-                if i & distance:
-                    continue
-                a, b = vectors[i], vectors[i + distance]
-                upper = [j if not j & distance else LANES + j - distance for j in range(LANES)]
-                lower = [j + distance if not j & distance else LANES + j for j in range(LANES)]
-                choice = ir.VectorType(I32, LANES)
-                vectors[i] = builder.shuffle_vector(a, b, ir.Constant(choice, upper))
-                vectors[i + distance] = builder.shuffle_vector(a, b, ir.Constant(choice, lower))
-            distance //= 2
-        for j in range(LANES):
-            there = builder.icmp_signed("<", _number(j), columns)
-            mask = use.below(builder.select(there, rows, nothing))
-            use.store(vectors[j], builder.gep(out, [builder.mul(target_row, _number(j))]), mask)
-        return context.get_dummy_value()
+                mask = mask_of(use, i, rows, columns)
+                vectors.append(use.load(builder.gep(place, [builder.mul(source_row, number(i))]), mask))
+            distance = LANES // 2
+            while distance:
+                for i in range(LANES):
+                    if i & distance:
+                        continue
+                    a, b = vectors[i], vectors[i + distance]
+                    upper = [j if not j & distance else LANES + j - distance for j in range(LANES)]
+                    lower = [j + distance if not j & distance else LANES + j for j in range(LANES)]
+                    choice = ir.VectorType(I32, LANES)
+                    vectors[i] = builder.shuffle_vector(a, b, ir.Constant(choice, upper))
+                    vectors[i + distance] = builder.shuffle_vector(a, b, ir.Constant(choice, lower))
+                distance //= 2
+            for j in range(LANES):
+                mask = mask_of(use, j, columns, rows)
+                use.store(vectors[j], builder.gep(out, [builder.mul(target_row, number(j))]), mask)
+            return context.get_dummy_value()
 
-    return types.void(source, source_row, target, target_row, rows, columns), codegen
+        return types.void(source, source_row, target, target_row, rows, columns), codegen
+
+    return turned
+
+
+_turn_whole, _turn_part = _turned(masked=False), _turned(masked=True)
 
 
 def _strip(rows):
     """One to three vectors of columns for this many rows."""
-    one, two, three = _tile(rows, 1), _tile(rows, 2), _tile(rows, 3)
+    one, two, three = (_tile(rows, vectors, masked=True) for vectors in (1, 2, 3))
+    one_whole, two_whole = _tile(rows, 1, masked=False), _tile(rows, 2, masked=False)
 
     @helper
     def strip(a, a_row, a_step, b, b_row, c, c_row, d, d_row, depth, columns, started):
-        if columns > 2 * LANES:
+        if columns == 2 * LANES:
+            two_whole(a, a_row, a_step, b, b_row, c, c_row, d, d_row, depth, columns, started)
+        elif columns == LANES:
+            one_whole(a, a_row, a_step, b, b_row, c, c_row, d, d_row, depth, columns, started)
+        elif columns > 2 * LANES:
             three(a, a_row, a_step, b, b_row, c, c_row, d, d_row, depth, columns, started)
         elif columns > LANES:
             two(a, a_row, a_step, b, b_row, c, c_row, d, d_row, depth, columns, started)
@@ -183,7 +148,8 @@ def _strip(rows):
 
 
 _whole_strip, _half_strip, _one_row = _strip(TILE_ROWS), _strip(TILE_ROWS // 2), _strip(1)
-_tall_tile = _tile(2 * TILE_ROWS, 1)  # few columns leave registers for more rows
+_tall_tile = _tile(2 * TILE_ROWS, 1, masked=True)  # few columns leave registers for more rows
+_tall_whole = _tile(2 * TILE_ROWS, 1, masked=False)
 
 
 def _matrix(flat, rows, columns, row, step):
@@ -213,7 +179,10 @@ def product(m, n, k, a, a_row, a_step, b, c, d, d_row, started):
                 rows = m - i
                 a_here, c_here = after(a, i * a_row + p * a_step), after(c, i * n + j)
                 d_here = after(source, i * row + j)
-                if rows >= 2 * TILE_ROWS and columns <= LANES:
+                if rows >= 2 * TILE_ROWS and columns == LANES:
+                    _tall_whole(a_here, a_row, a_step, right, n, c_here, n, d_here, row, depth, columns, add)
+                    i += 2 * TILE_ROWS
+                elif rows >= 2 * TILE_ROWS and columns < LANES:
                     _tall_tile(a_here, a_row, a_step, right, n, c_here, n, d_here, row, depth, columns, add)
                     i += 2 * TILE_ROWS
                 elif rows >= TILE_ROWS:
@@ -236,10 +205,12 @@ def turn_over(source, rows, columns, target):
         return
     for i in range(0, rows, LANES):
         for j in range(0, columns, LANES):
-            _turn_block(
-                after(source, i * columns + j), columns, after(target, j * rows + i), rows,
-                min(LANES, rows - i), min(LANES, columns - j),
-            )  # fmt: skip
+            block, turned = after(source, i * columns + j), after(target, j * rows + i)
+            height, width = min(LANES, rows - i), min(LANES, columns - j)
+            if height == LANES and width == LANES:
+                _turn_whole(block, columns, turned, rows, height, width)
+            else:
+                _turn_part(block, columns, turned, rows, height, width)
 
 
 @stage(void(int64, int64, int64, NUMBERS, NUMBERS, NUMBERS, NUMBERS))
