@@ -74,5 +74,6 @@ if __name__ == "__main__":
     a, b, c = np.ones((4, 8), np.float32), np.ones((8, 8), np.float32), np.zeros((4, 8), np.float32)
     # beyond the end with a row too many; before the start of A with a negative step from its first row to the next
     step = 8 if side == "end" else -8
-    start_engine().product(rows, 8, 8, a, step, 1, b, c, c, 8, False)
+    started = False
+    start_engine().product(rows, 8, 8, a, step, 1, b, c, c, 8, started)
     sys.stdout.write("null")

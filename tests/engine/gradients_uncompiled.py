@@ -1,8 +1,8 @@
 """Print, for each case, how far the kernels' gradient is from central differences; uncompiled, so in float64.
 
 Run with NUMBA_DISABLE_JIT=1. The answer is {case: largest difference / largest gradient}. The objective is worked out
-here from the outputs of the kernels' forward pass. Kernels round what they are told to float32, whatever the arrays are:
-so shares and weights are sums of a few powers of two.
+here from the outputs of the kernels' forward pass. Kernels round what they are told to float32, whatever the arrays
+are: so shares and weights are sums of a few powers of two.
 """
 
 import itertools
@@ -18,6 +18,8 @@ from hpsearch.engine.layout import ACTIVATIONS, TALLY, scratch_size
 STEP = 1e-5
 ROWS, CLASSES, FEATURES = 8, 4, 3
 KEY = np.uint64(20260103)
+TRAINING = JUDGED = COUNTED = True
+ADD = False
 HIDDEN = {"0 hidden": [], "1 hidden": [4], "3 hidden": [3, 5, 2]}
 OUTPUTS = {
     "softmax": ("classification", {}),
@@ -90,7 +92,7 @@ class Case:
         normalised, scratch = np.zeros((self.rows + 1) * units), np.zeros(scratch_size(network.layers, self.rows))
         stage("forward")(
             network.settings.view(np.float64), network.layers.view(np.int64), network.dropout, weights, activations,
-            self.rows, self.rows, activations, slopes, normalised, scratch, True, 0.0, KEY,
+            self.rows, self.rows, activations, slopes, normalised, scratch, TRAINING, 0.0, KEY,
         )  # fmt: skip
         z = activations[self.rows * (units - self.k) :]
         return z.reshape(self.rows, self.k), (activations, slopes, normalised, scratch)
@@ -131,7 +133,7 @@ class Case:
         z = z.reshape(-1)
         if k > 1:
             tally, supports = np.zeros(len(TALLY) + 2 * k), slopes[activations.size - z.size :]
-            stage("judge_classes")(s, rows, k, z, supports, self.labels[:rows], True, True, scratch, tally)
+            stage("judge_classes")(s, rows, k, z, supports, self.labels[:rows], JUDGED, COUNTED, scratch, tally)
             stage("class_signal")(
                 s, rows, k, z, supports, self.labels, self.labels[rows:], self.portions, self.class_weights, rows,
                 signals,
@@ -141,7 +143,7 @@ class Case:
         gradient = np.full(self.weights.size, np.nan)  # backward fills it, it does not add to it
         stage("backward")(
             s, layers, self.weights, rows, rows, rows == 1, activations, slopes, normalised, signals, scratch, gradient,
-            False,
+            ADD,
         )  # fmt: skip
         for layer in network.layers:
             W = slice(layer["weight"], layer["bias"])

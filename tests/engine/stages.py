@@ -8,7 +8,7 @@ import numpy as np
 from engine.cases import COMPILED, KEYS, METRIC, make_part
 
 from hpsearch.engine.layout import SETTINGS, STATE
-from hpsearch.engine.network import Network, Training, start_engine
+from hpsearch.engine.network import Network, start_engine
 
 KERNELS = "hpsearch.engine.kernels"
 # Where the stages are that the entries do not import: uncompiled, each is a function of its module.

@@ -58,7 +58,7 @@ def test_nothing_asked_nothing_changed(shape):
 @pytest.mark.parametrize("pixels", [-3, -1, 1, 2])
 @pytest.mark.parametrize("axis", ["down", "across"])
 def test_a_shift_by_whole_pixels_is_a_roll_with_its_edge_repeated(axis, pixels):
-    """Of one column, or row: the bound is chosen so that the draw is a whole number of pixels; 1e-5 of it is rounded."""
+    """Of one column, or row: the bound is chosen so that the draw is a whole number of pixels, to 1e-5 of one."""
     shape, number = ((9, 1, 2), SHIFT_Y) if axis == "down" else ((1, 9, 2), SHIFT_X)
     key = next(key for key in range(100) if np.sign(2 * draw(number, key) - 1) == np.sign(pixels))
     found = augmented(image(shape), key, shift=pixels / (2 * draw(number, key) - 1))
@@ -118,7 +118,7 @@ def test_moves_are_one_affine_map(shape, settings):
 
 
 def test_a_quarter_turn_of_a_square_is_known():
-    """A bound of 90 / (2 u - 1) degrees makes the draw 90: one corner goes to the next, and two turns are a half one."""
+    """A bound of 90 / (2 u - 1) degrees makes the draw 90: one corner goes to the next, and two turns are a half."""
     key = next(key for key in range(100) if draw(ANGLE, key) > 0.9)
     rotate = 90 / (2 * draw(ANGLE, key) - 1)
     square = np.arange(16, dtype=np.float32).reshape(4, 4, 1)
@@ -411,7 +411,7 @@ def test_dev_rows_are_never_changed():
 def test_labels_mix_as_their_rows():
     """Two rows of two classes whose inputs name them, so what a row is mixed of shows in what it is taught.
 
-    At weights 0 both classes have a half, and dz = a - y' with y' the mixture: b goes half the way, W by input times dz.
+    At weights 0 both classes have a half, and dz = a - y' with y' the mixture: b goes by dz, W by the input times dz.
     """
     keys = (1, 2, 3, 4)
     network = make_network(

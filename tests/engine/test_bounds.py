@@ -13,6 +13,7 @@ from engine.stages import Cage, stage
 
 SIDES = range(1, 41)  # every remainder of the vectors and tiles there are
 DEPTHS = (1, 2, 17, 40)
+STARTED = True
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def test_products_of_turned_matrices_stay_in_their_arrays(cage, numbers, n):
         a, b, start = numbers[: m * k].reshape(k, m), numbers[-k * n :].reshape(k, n), numbers[: m * n].reshape(m, n)
         cage.clear()
         left, right, out = (cage.put(values) for values in (a, b, start))
-        stage("product")(m, n, k, left, 1, m, right, out, out, n, True)
+        stage("product")(m, n, k, left, 1, m, right, out, out, n, STARTED)
         assert_kept_to_itself(cage, out, start + a.T @ b)
 
 

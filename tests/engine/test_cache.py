@@ -156,7 +156,7 @@ def test_ensuring_that_it_is_compiled_loads_nothing(folder, compiler, monkeypatc
 def test_a_compiler_that_fails_says_why_and_leaves_nothing(folder, monkeypatch):
     (folder / cache.OBJECT).unlink()
     monkeypatch.setattr(cache, "KERNELS", "hpsearch.engine.no_such_kernels")
-    with pytest.raises(RuntimeError, match="(?s)cannot be compiled.*no_such_kernels"):
+    with pytest.raises(RuntimeError, match=r"(?s)cannot be compiled.*no_such_kernels"):
         cache._object_code(lambda _: None)
     assert not (folder / cache.OBJECT).exists()
 
@@ -165,11 +165,17 @@ def test_a_compiler_that_says_more_than_a_pipe_holds(folder, monkeypatch):
     """A verbose Python fills any pipe that nobody reads; here before it fails."""
     monkeypatch.setenv("PYTHONVERBOSE", "1")
     monkeypatch.setattr(cache, "KERNELS", "hpsearch.engine.no_such_kernels")
-    done = []
-    thread = threading.Thread(target=lambda: done.append(pytest.raises(RuntimeError, cache._compile)), daemon=True)
+    errors = []
+
+    def fail():
+        with pytest.raises(RuntimeError) as error:
+            cache._compile()
+        errors.append(error)
+
+    thread = threading.Thread(target=fail, daemon=True)
     thread.start()
     thread.join(60)
-    assert done
+    assert errors
 
 
 def test_older_versions_are_removed_but_a_few(folder, compiler):

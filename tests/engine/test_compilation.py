@@ -24,18 +24,10 @@ def test_all_shapes_draw_every_option():
         assert drawn[name] == set(words), name
     assert drawn["class_weight"] == {"none", "balanced"}
     assert {"1", "full"} < drawn["batch_size"]
-    switches = {"hidden", "batch_norm", "momentum_correction", "dropout", "weight_decay"}
-    switches |= {
-        "warmup",
-        "l2",
-        "l1",
-        "input_dropout",
-        "label_smoothing",
-        "clip_norm",
-        "max_norm",
-        "ema",
-        "huber_delta",
-    }
+    switches = {
+        "hidden", "batch_norm", "momentum_correction", "dropout", "weight_decay", "warmup", "l2", "l1", "input_dropout",
+        "label_smoothing", "clip_norm", "max_norm", "ema", "huber_delta",
+    }  # fmt: skip
     switches |= {f"augment.{name}" for name in AUGMENTATIONS}
     for name in switches:
         assert len(drawn[name]) > 1, name

@@ -1,7 +1,4 @@
-"""What only a fresh Python can show: damaged caches are compiled anew, no array is left, the bits are the same.
-
-One compilation of about 12 s: two processes start on one damaged cache while others train between fences.
-"""
+"""What only a fresh Python can show: damaged caches are compiled anew, no array is left, the bits are the same."""
 
 import os
 import signal
@@ -12,20 +9,12 @@ from pathlib import Path
 
 import pytest
 from engine import all_shapes, fences
-from engine.cases import COMPILED, HERE, ROOT, copy_cache, finish_script, run_script, start_script, truncate
+from engine.cases import COMPILED, HERE, ROOT, finish_script, run_script, start_script
 
 from hpsearch.engine import cache
 from hpsearch.engine.network import start_engine
 
 pytestmark = pytest.mark.skipif(not COMPILED, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    """An XDG_CACHE_HOME whose cache is damaged."""
-    home = tmp_path_factory.mktemp("home")
-    truncate(copy_cache(home) / cache.OBJECT)
-    return home
 
 
 @pytest.fixture(scope="module")
@@ -39,20 +28,6 @@ def digest(here):
     return here[1]
 
 
-@pytest.fixture(scope="module")
-def answers(home, digest):
-    """What the two processes say: one that waited, one that compiled. All other tests of this file come meanwhile."""
-    processes = [start_script("all_shapes.py", XDG_CACHE_HOME=str(home)) for _ in range(2)]
-    yield lambda: sorted((finish_script(process) for process in processes), key=lambda answer: answer["announced"])
-    for process in processes:
-        process.kill()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def early(answers):
-    """They start before the first test."""
-
-
 @pytest.mark.parametrize("side", fences.SIDES)
 def test_no_stage_leaves_its_arrays(digest, side):
     """Trainings of all shapes and options with every array at one edge of its page, beyond which nobody may read."""
@@ -60,7 +35,7 @@ def test_no_stage_leaves_its_arrays(digest, side):
 
 
 def test_uncompiled_every_index_is_in_its_array(here):
-    """Of every fifth network: NumPy checks. The losses are the same but for the order of sums, which grows to 8e-5 at most."""
+    """Of every fifth network: NumPy checks. Losses are the same but for the order of sums, which grows to 8e-5."""
     answer = run_script("all_shapes.py", NUMBA_DISABLE_JIT="1", PYTHONWARNINGS=None)
     assert answer["numba"]
     assert answer["losses"] == pytest.approx(here[0][::5], rel=5e-4)
@@ -133,22 +108,19 @@ def test_a_compilation_ends_with_the_process_that_wants_it(tmp_path):
         cache.fcntl.flock(lock, cache.fcntl.LOCK_EX | cache.fcntl.LOCK_NB)
 
 
-# Last, for by now the compilation is done.
-
-
-def test_a_damaged_file_is_compiled_anew_and_once(home, answers, digest):
+def test_a_damaged_file_is_compiled_anew_and_once(damaged_home, two_on_one_home, digest):
     """One of two compiles, the other waits for it; both say so, and both have the bits of what was compiled before.
 
     Neither loads Numba itself.
     """
-    waited, compiled = answers()
-    assert (waited["announced"], compiled["announced"]) == (1, 1)
-    assert waited["digest"] == compiled["digest"] == digest
-    assert not waited["numba"]
-    assert not compiled["numba"]
-    again = run_script("all_shapes.py", XDG_CACHE_HOME=str(home))
+    answers = [finish_script(process) for process in two_on_one_home]
+    for answer in answers:
+        assert answer["announced"] == 1
+        assert answer["digest"] == digest
+        assert not answer["numba"]
+    again = run_script("all_shapes.py", XDG_CACHE_HOME=str(damaged_home))
     assert again["announced"] == 0
     assert again["digest"] == digest
-    (folder,) = (home / "hpsearch").iterdir()
+    (folder,) = (damaged_home / "hpsearch").iterdir()
     assert cache._read(folder) is not None
     assert folder.stat().st_mode & 0o777 == 0o700

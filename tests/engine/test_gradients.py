@@ -1,8 +1,8 @@
 """Gradients against central differences: of the kernels, run uncompiled in float64, and of the reference itself.
 
-With a step of 1e-5 the differences are off by about 1e-10 (h^2) and 1e-11 (rounding, 1e-16 / h), more behind a batch norm
-of small spread; constants of float32, such as gelu's, by 1e-8. 2e-8 of the largest gradient is above all and far below
-what a wrong term would do. No preactivation is within a step of relu's kink, no error of huber's corner.
+With a step of 1e-5 the differences are off by about 1e-10 (h^2) and 1e-11 (rounding, 1e-16 / h), more behind a batch
+norm of small spread; constants of float32, such as gelu's, by 1e-8. 2e-8 of the largest gradient is above all and far
+below what a wrong term would do. No preactivation is within a step of relu's kink, no error of huber's corner.
 """
 
 import itertools

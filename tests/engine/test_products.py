@@ -15,6 +15,7 @@ compiled_only = pytest.mark.skipif(not COMPILED, reason="uncompiled, a product i
 
 # Around the vectors (4, 8 or 16), tiles of three of them, and the blocks of 256 of the common dimension.
 SIZES = (1, 2, 3, 4, 5, 8, 9, 15, 16, 17, 31, 33, 48, 49, 64, 257)
+STARTED, FRESH = True, False  # whether C begins with something
 DEPTHS = (1, 2, 15, 16, 17, 48, 49, 255, 256, 257, 513)
 
 
@@ -53,7 +54,7 @@ def test_product_of_a_turned_left_matrix(n):
         wide, b = numbers(k, m + 5), numbers(k, n)
         c = np.full((m, n), np.nan, np.float32)
         left = wide.reshape(-1)[3:]
-        stage("product")(m, n, k, left, 1, m + 5, b.reshape(-1), c.reshape(-1), c.reshape(-1), n, False)
+        stage("product")(m, n, k, left, 1, m + 5, b.reshape(-1), c.reshape(-1), c.reshape(-1), n, FRESH)
         assert_near(c, wide[:, 3 : 3 + m].T, b)
 
 
@@ -66,7 +67,7 @@ def test_product_with_a_start(n):
         assert_near(plain_product(a, b, matrix), a, b, matrix)
         grown = matrix.copy()
         flat = grown.reshape(-1)
-        stage("product")(m, n, k, a.reshape(-1), k, 1, b.reshape(-1), flat, flat, n, True)
+        stage("product")(m, n, k, a.reshape(-1), k, 1, b.reshape(-1), flat, flat, n, STARTED)
         assert_near(grown, a, b, matrix)
 
 
@@ -122,7 +123,7 @@ def test_the_place_in_memory_changes_no_bit():
     for shift in range(16):
         moved = [np.empty(values.size + 16, np.float32)[shift : shift + values.size] for values in (a, b, expected)]
         moved[0][:], moved[1][:] = a.reshape(-1), b.reshape(-1)
-        stage("product")(19, 45, 33, moved[0], 33, 1, moved[1], moved[2], moved[2], 45, False)
+        stage("product")(19, 45, 33, moved[0], 33, 1, moved[1], moved[2], moved[2], 45, FRESH)
         assert np.array_equal(moved[2], expected.reshape(-1))
 
 
