@@ -48,6 +48,7 @@ HEALTH_POINTS = 32  # epochs of a training run at whose first update the layers 
 # Rows that an evaluation takes at a time, and at most a gradient; a batch of more adds up the gradients of its pieces.
 EVALUATION_ROWS = 256
 CHUNK_ROWS = 1024
+PANEL_ROWS = 64  # rows of a weight matrix that are turned over at a time
 STEP_BLOCK = 4096  # parameters that a step takes at a time: 16 kB of each vector
 
 # The vectors of places/ as records, for Python.
@@ -91,9 +92,9 @@ def vector_size(layers: np.ndarray) -> int:
 
 def scratch_size(layers: np.ndarray, rows: int) -> int:
     """Floats for what is needed only within one step: turned-over weights, turned-over outputs, sums for each unit."""
-    weights = int(np.max(layers["n_in"] * layers["n_out"]))
+    widest = int(np.max(layers["n_out"]))
     outputs = int(layers["n_out"][-1]) * rows + 2 * rows
-    return max(weights, outputs, 4 * int(np.max(layers["n_out"])), int(layers["n_in"][0]), STEP_BLOCK)
+    return max(PANEL_ROWS * widest, outputs, int(layers["n_in"][0]), STEP_BLOCK)
 
 
 def update_flops(sizes: np.ndarray, rows: int) -> int:

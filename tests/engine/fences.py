@@ -75,5 +75,5 @@ if __name__ == "__main__":
     # beyond the end with a row too many; before the start of A with a negative step from its first row to the next
     step = 8 if side == "end" else -8
     started = False
-    start_engine().product(rows, 8, 8, a, step, 1, b, c, c, 8, started)
+    start_engine().product(rows, 8, 8, a, step, 1, b, c, 8, c, 8, started)
     sys.stdout.write("null")

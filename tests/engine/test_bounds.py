@@ -12,7 +12,7 @@ import pytest
 from engine.stages import Cage, stage
 
 SIDES = range(1, 41)  # every remainder of the vectors and tiles there are
-DEPTHS = (1, 2, 17, 40)
+DEPTHS = (1, 17)
 STARTED = True
 
 
@@ -38,7 +38,7 @@ def test_products_stay_in_their_arrays(cage, numbers, n):
         a, b, d = numbers[: m * k].reshape(m, k), numbers[-k * n :].reshape(k, n), numbers[:n]
         cage.clear()
         room = [cage.put(values) for values in (a, b, np.zeros(m * n), d)]
-        stage("product")(m, n, k, room[0], k, 1, *room[1:], 0, started)
+        stage("product")(m, n, k, room[0], k, 1, room[1], room[2], n, room[3], 0, started)
         assert_kept_to_itself(cage, room[2], a @ b + d * started)
 
 
@@ -48,7 +48,7 @@ def test_products_of_turned_matrices_stay_in_their_arrays(cage, numbers, n):
         a, b, start = numbers[: m * k].reshape(k, m), numbers[-k * n :].reshape(k, n), numbers[: m * n].reshape(m, n)
         cage.clear()
         left, right, out = (cage.put(values) for values in (a, b, start))
-        stage("product")(m, n, k, left, 1, m, right, out, out, n, STARTED)
+        stage("product")(m, n, k, left, 1, m, right, out, n, out, n, STARTED)
         assert_kept_to_itself(cage, out, start + a.T @ b)
 
 

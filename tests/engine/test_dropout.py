@@ -50,6 +50,14 @@ def test_the_rule_of_the_bits_for_any_key_and_share(key, share, count):
     assert np.array_equal(kept(count, share, key), keep > 0)
 
 
+@pytest.mark.parametrize("element", range(12))
+def test_the_share_itself_is_kept(element):
+    """An element whose 16 bits are the share, to the bit, is kept; of the next larger share it is not."""
+    sixteen = (reference.splitmix64(KEY, element // 4) >> 16 * (element % 4)) & 0xFFFF
+    assert kept(12, sixteen / 2**16)[element]
+    assert not kept(12, (sixteen + 1) / 2**16)[element]
+
+
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.5, 0.9])
 def test_the_share_that_is_left_out(share):
     """Of very many elements, and of those at each of the four places of a word, within 4 standard errors.

@@ -151,7 +151,7 @@ for m in range(1, 10):
     for n in range(1, 18):
         a, b = random.normal(size=(m, 300)).astype(np.float32), random.normal(size=(300, n)).astype(np.float32)
         c, d, scratch = np.zeros((m, n), np.float32), np.zeros((m, n), np.float32), np.zeros(300 * n, np.float32)
-        machine.product(m, n, 300, a, 300, 1, b, c, c, n, False)
+        machine.product(m, n, 300, a, 300, 1, b, c, n, c, n, False)
         machine.multiply_turned_right(m, n, 300, a, np.ascontiguousarray(b.T), d, scratch)
         worst = max(worst, *(float(np.max(np.abs(found - a.astype(np.float64) @ b))) for found in (c, d)))
 sys.stdout.write(json.dumps({"lanes": LANES, "errors": errors, "product": worst}))

@@ -76,15 +76,16 @@ def test_pieces_of_other_sizes_give_the_same_training(monkeypatch, piece, settin
 @pytest.mark.parametrize("settings", [{"dropout": 0.5}, {"input_dropout": 0.5}], ids=str)
 def test_pieces_are_dropped_from_each_in_its_own_way(settings):
     """Else the second 1,024 rows, here a copy of the first, would lose the same units: the same gradient twice."""
-    training = start("regression", 2 * CHUNK_ROWS, activation="identity", **settings)
-    order = reference.epoch_order(2 * CHUNK_ROWS, KEYS[1], 0)
-    inputs, targets = training.train.inputs.copy(), training.train.targets.copy()
-    inputs[order[CHUNK_ROWS:]], targets[order[CHUNK_ROWS:]] = inputs[order[:CHUNK_ROWS]], targets[order[:CHUNK_ROWS]]
-    training.train.inputs[:], training.train.targets[:] = inputs, targets
-    both = gradient_of(Training(training.network, training.train, training.dev))
-    training.train.inputs, training.train.targets = inputs[order[:CHUNK_ROWS]], targets[order[:CHUNK_ROWS]]
-    first = gradient_of(Training(training.network, training.train, training.dev))
-    assert np.abs(both - first).max() > 1e-3
+    part = make_part("regression", CHUNK_ROWS)
+    gradients = []
+    for copies in (1, 2):
+        training = start("regression", copies * CHUNK_ROWS, activation="identity", **settings)
+        order = reference.epoch_order(copies * CHUNK_ROWS, KEYS[1], 0)  # undone, so that pieces are the part itself
+        training.train.inputs[order] = np.tile(part.inputs, (copies, 1))
+        training.train.targets[order] = np.tile(part.targets, (copies, 1))
+        gradients.append(gradient_of(Training(training.network, training.train, training.dev)))
+    one, two = gradients
+    assert np.abs(one - two).max() > 1e-3
 
 
 def test_noise_and_shuffles_do_not_know_of_pieces(monkeypatch):

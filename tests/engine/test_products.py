@@ -29,7 +29,7 @@ def plain_product(a, b, start=None):
     c = np.full((m, n), np.nan, np.float32)
     d = c if start is None else start
     d_row = n if start is None or start.ndim == 2 else 0
-    stage("product")(m, n, k, np.ravel(a), k, 1, np.ravel(b), c.reshape(-1), d.reshape(-1), d_row, start is not None)
+    stage("product")(m, n, k, np.ravel(a), k, 1, np.ravel(b), c.reshape(-1), n, d.reshape(-1), d_row, start is not None)
     return c
 
 
@@ -54,7 +54,7 @@ def test_product_of_a_turned_left_matrix(n):
         wide, b = numbers(k, m + 5), numbers(k, n)
         c = np.full((m, n), np.nan, np.float32)
         left = wide.reshape(-1)[3:]
-        stage("product")(m, n, k, left, 1, m + 5, b.reshape(-1), c.reshape(-1), c.reshape(-1), n, FRESH)
+        stage("product")(m, n, k, left, 1, m + 5, b.reshape(-1), c.reshape(-1), n, c.reshape(-1), n, FRESH)
         assert_near(c, wide[:, 3 : 3 + m].T, b)
 
 
@@ -67,7 +67,7 @@ def test_product_with_a_start(n):
         assert_near(plain_product(a, b, matrix), a, b, matrix)
         grown = matrix.copy()
         flat = grown.reshape(-1)
-        stage("product")(m, n, k, a.reshape(-1), k, 1, b.reshape(-1), flat, flat, n, STARTED)
+        stage("product")(m, n, k, a.reshape(-1), k, 1, b.reshape(-1), flat, n, flat, n, STARTED)
         assert_near(grown, a, b, matrix)
 
 
@@ -123,7 +123,7 @@ def test_the_place_in_memory_changes_no_bit():
     for shift in range(16):
         moved = [np.empty(values.size + 16, np.float32)[shift : shift + values.size] for values in (a, b, expected)]
         moved[0][:], moved[1][:] = a.reshape(-1), b.reshape(-1)
-        stage("product")(19, 45, 33, moved[0], 33, 1, moved[1], moved[2], moved[2], 45, FRESH)
+        stage("product")(19, 45, 33, moved[0], 33, 1, moved[1], moved[2], 45, moved[2], 45, FRESH)
         assert np.array_equal(moved[2], expected.reshape(-1))
 
 

@@ -134,6 +134,15 @@ def test_a_number_that_is_none_is_named_by_the_first_layer_that_has_it(where, hi
     assert (training.status, training.diverged_in) == ("diverged", name)
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_broken_target_is_in_all_gradients(bad):
+    """Of which the first is named; every output before it is finite."""
+    train = make_part("regression", 20)
+    train.targets[7] = bad
+    training = train_to_end(make_network("regression"), train, train)
+    assert (training.status, training.diverged_in) == ("diverged", "hidden layer 1")
+
+
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_a_broken_weight_names_its_layer(place):
     """From its layer on all is NaN; no weight is changed by an update that is not made."""

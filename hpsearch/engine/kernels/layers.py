@@ -46,7 +46,7 @@ def forward(
         z = after(activations, capacity * here)
         bias = after(weights, layer[L.bias])
         has_norm = layer[L.gain] >= 0
-        product(rows, n, n_in, source, n_in, 1, after(weights, layer[L.weight]), z, bias, 0, not has_norm)
+        product(rows, n, n_in, source, n_in, 1, after(weights, layer[L.weight]), z, n, bias, 0, not has_norm)
         if has_norm:
             gain = after(weights, layer[L.gain])
             mean, variance = after(weights, layer[L.mean]), after(weights, layer[L.variance])
@@ -88,9 +88,10 @@ def backward(
             norm_backward(rows, n, delta, gain, gain_gradient, bias_gradient, kept, spread, constant)
         else:
             scratch[0] = 1
-            product(1, n, rows, scratch, 0, 0, delta, bias_gradient, bias_gradient, n, add)  # the sum of its rows
+            product(1, n, rows, scratch, 0, 0, delta, bias_gradient, n, bias_gradient, n, add)  # the sum of its rows
         dW = after(gradient, layer[L.weight])
-        product(n_in, n, rows, after(activations, capacity * layer[L.before]), 1, n_in, delta, dW, dW, n, add)  # a^T dz
+        a = after(activations, capacity * layer[L.before])
+        product(n_in, n, rows, a, 1, n_in, delta, dW, n, dW, n, add)  # a^T dz
         if l > 0:
             multiply_turned_right(rows, n_in, n, delta, after(weights, layer[L.weight]), below, scratch)
             slope = after(slopes, capacity * layer[L.before])

@@ -15,6 +15,7 @@ from numba.extending import intrinsic
 
 from hpsearch.engine.kernels.compiling import COMPILED, LANES, NUMBERS, TILE_ROWS, TILE_VECTORS, after, helper, stage
 from hpsearch.engine.kernels.vectors import I32, I64, VECTOR, ZEROS, Vectors, number
+from hpsearch.engine.layout import PANEL_ROWS
 
 DEPTH = 256  # of a block of the common dimension: what is read of the right matrix then stays in the first cache
 FEW_ROWS = 4  # below this, turning the weights over costs more than the product
@@ -158,16 +159,16 @@ def _matrix(flat, rows, columns, row, step):
     return np.lib.stride_tricks.as_strided(flat, (rows, columns), (row * size, step * size))
 
 
-@stage(void(int64, int64, int64, NUMBERS, int64, int64, NUMBERS, NUMBERS, NUMBERS, int64, boolean))
-def product(m, n, k, a, a_row, a_step, b, c, d, d_row, started):
-    """C (m, n) = A B, plus start if `started`; A (m, k) and start (m, n) have the strides of `_tile`, B is plain."""
+@stage(void(int64, int64, int64, NUMBERS, int64, int64, NUMBERS, NUMBERS, int64, NUMBERS, int64, boolean))
+def product(m, n, k, a, a_row, a_step, b, c, c_row, d, d_row, started):
+    """C (m, n) = A B, plus start if `started`; all but B (k, n), which is plain, have the strides of `_tile`."""
     if not COMPILED:
         result = _matrix(a, m, k, a_row, a_step) @ _matrix(b, k, n, n, 1)
-        _matrix(c, m, n, n, 1)[...] = result + _matrix(d, m, n, d_row, 1) if started else result
+        _matrix(c, m, n, c_row, 1)[...] = result + _matrix(d, m, n, d_row, 1) if started else result
         return
     for p in range(0, k, DEPTH):
         depth = min(DEPTH, k - p)
-        source, row, add = (c, n, True) if p else (d, d_row, started)
+        source, row, add = (c, c_row, True) if p else (d, d_row, started)
         j = 0
         while j < n:
             left = (n - j + LANES - 1) // LANES
@@ -177,22 +178,22 @@ def product(m, n, k, a, a_row, a_step, b, c, d, d_row, started):
             i = 0
             while i < m:
                 rows = m - i
-                a_here, c_here = after(a, i * a_row + p * a_step), after(c, i * n + j)
+                a_here, c_here = after(a, i * a_row + p * a_step), after(c, i * c_row + j)
                 d_here = after(source, i * row + j)
                 if rows >= 2 * TILE_ROWS and columns == LANES:
-                    _tall_whole(a_here, a_row, a_step, right, n, c_here, n, d_here, row, depth, columns, add)
+                    _tall_whole(a_here, a_row, a_step, right, n, c_here, c_row, d_here, row, depth, columns, add)
                     i += 2 * TILE_ROWS
                 elif rows >= 2 * TILE_ROWS and columns < LANES:
-                    _tall_tile(a_here, a_row, a_step, right, n, c_here, n, d_here, row, depth, columns, add)
+                    _tall_tile(a_here, a_row, a_step, right, n, c_here, c_row, d_here, row, depth, columns, add)
                     i += 2 * TILE_ROWS
                 elif rows >= TILE_ROWS:
-                    _whole_strip(a_here, a_row, a_step, right, n, c_here, n, d_here, row, depth, columns, add)
+                    _whole_strip(a_here, a_row, a_step, right, n, c_here, c_row, d_here, row, depth, columns, add)
                     i += TILE_ROWS
                 elif rows >= TILE_ROWS // 2:
-                    _half_strip(a_here, a_row, a_step, right, n, c_here, n, d_here, row, depth, columns, add)
+                    _half_strip(a_here, a_row, a_step, right, n, c_here, c_row, d_here, row, depth, columns, add)
                     i += TILE_ROWS // 2
                 else:
-                    _one_row(a_here, a_row, a_step, right, n, c_here, n, d_here, row, depth, columns, add)
+                    _one_row(a_here, a_row, a_step, right, n, c_here, c_row, d_here, row, depth, columns, add)
                     i += 1
             j += columns
 
@@ -215,10 +216,15 @@ def turn_over(source, rows, columns, target):
 
 @stage(void(int64, int64, int64, NUMBERS, NUMBERS, NUMBERS, NUMBERS))
 def multiply_turned_right(m, n, k, a, b, c, scratch):
-    """C (m, n) = A B^T, of A (m, k) and B (n, k). scratch (n * k,) is overwritten."""
+    """C (m, n) = A B^T, of A (m, k) and B (n, k). scratch (PANEL_ROWS * k,) is overwritten.
+
+    B is turned over a few rows at a time: so much stays in the cache until it is used.
+    """
     if m >= FEW_ROWS:
-        turn_over(b, n, k, scratch)
-        product(m, n, k, a, k, 1, scratch, c, c, n, False)
+        for j in range(0, n, PANEL_ROWS):
+            columns = min(PANEL_ROWS, n - j)
+            turn_over(after(b, j * k), columns, k, scratch)
+            product(m, columns, k, a, k, 1, scratch, after(c, j), n, c, n, False)
         return
     for i in range(m):
         for j in range(n):
