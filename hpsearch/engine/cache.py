@@ -1,9 +1,9 @@
 """Compiled once on this machine, then loaded: one object file in a folder of the user's own.
 
 The kernels are compiled by Numba in a process of its own; what it hands over is machine code alone, which loads in
-milliseconds without Numba, and holds no pickle. The folder is named after everything that the code depends on, and the
-file is used only if it has the checksum that stands in front of it. Anything else: compiled anew. Every process loads
-the same bytes, so every process computes the same bits.
+milliseconds without Numba, and of which nothing is unpickled. The folder is named after everything that the code depends
+on, and the file is used only if it has the checksum that stands in front of it. Anything else: compiled anew. Every
+process loads the same bytes, so every process computes the same bits.
 """
 
 from __future__ import annotations
@@ -37,7 +37,11 @@ OBJECT = "engine.o"
 WITHOUT_EFFECT = ("NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS")
 KEPT_VERSIONS = 8
 INHERITED = "HPSEARCH_ENGINE_CACHE"  # tells worker processes which folder their parent uses
-MATHEMATICS = ("exp", "log", "pow", "cos", "sin", "memset", "memcpy", "memmove")  # what C has to bring along
+# What C has to bring along: the functions that the code calls or an LLVM may make of what it calls.
+C_FUNCTIONS = (
+    "exp", "log", "pow", "cos", "sin", "sincos", "exp2", "log2", "floor", "ceil", "fma", "fmaf", "sqrt", "round",
+    "memset", "memcpy", "memmove",
+)  # fmt: skip
 _loaded: dict[str, Any] = {}
 PLAIN_KINDS = {
     "none": None,
@@ -86,8 +90,9 @@ class Machine:
         binding.initialize_native_target()
         binding.initialize_native_asmprinter()
         library = ctypes.CDLL(None)
-        for name in MATHEMATICS:
-            binding.add_symbol(name, ctypes.cast(getattr(library, name), ctypes.c_void_p).value)
+        for name in C_FUNCTIONS:
+            if hasattr(library, name):  # else LLVM looks for it
+                binding.add_symbol(name, ctypes.cast(getattr(library, name), ctypes.c_void_p).value)
         target = binding.Target.from_default_triple().create_target_machine(jit=True)
         self._engine = binding.create_mcjit_compiler(binding.parse_assembly(""), target)
         self._engine.add_object_file(binding.ObjectFileRef.from_data(code))

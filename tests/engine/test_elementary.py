@@ -4,14 +4,9 @@ float32 rounds by 6e-8 of a value. Each value is promised to within 5e-7 of itse
 of two numbers near 1, the promise is of 1.
 """
 
-import json
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import reference
-from engine.cases import COMPILED, ROOT
 from engine.stages import FLOAT, stage
 from scipy import special
 
@@ -126,54 +121,3 @@ def test_the_place_matters_at_most_to_the_last_digit(activation):
     alone = [activate(activation, [one]) for one in z]
     np.testing.assert_allclose(values, [value[0] for value, _ in alone], rtol=2.5e-7)
     np.testing.assert_allclose(slopes, [slope[0] for _, slope in alone], rtol=2.5e-7, atol=2.5e-7)
-
-
-OLD_PROCESSOR = """
-import json, sys
-from hpsearch.engine.kernels import activations, products
-from hpsearch.engine.kernels.compiling import LANES, STAGES, object_code
-from hpsearch.engine.cache import Machine
-from hpsearch.engine.layout import ACTIVATIONS
-import numpy as np
-import reference
-machine = Machine({stage.symbol: stage.kinds for stage in STAGES}, object_code())
-z = np.linspace(-30, 30, 60001).astype(np.float32)
-errors = {}
-for code, activation in enumerate(ACTIVATIONS):
-    values, slopes = z.copy(), z.copy()
-    machine.activate(code, values, slopes, z.size)
-    g, slope = reference.ACTIVATIONS[activation]
-    x = z.astype(np.float64)
-    errors[activation] = [float(np.max(np.abs(values - g(x)))), float(np.max(np.abs(slopes - slope(x))))]
-random = np.random.default_rng(0)
-worst = 0.0
-for m in range(1, 10):
-    for n in range(1, 18):
-        a, b = random.normal(size=(m, 300)).astype(np.float32), random.normal(size=(300, n)).astype(np.float32)
-        c, d, scratch = np.zeros((m, n), np.float32), np.zeros((m, n), np.float32), np.zeros(300 * n, np.float32)
-        machine.product(m, n, 300, a, 300, 1, b, c, n, c, n, False)
-        machine.multiply_turned_right(m, n, 300, a, np.ascontiguousarray(b.T), d, scratch)
-        worst = max(worst, *(float(np.max(np.abs(found - a.astype(np.float64) @ b))) for found in (c, d)))
-sys.stdout.write(json.dumps({"lanes": LANES, "errors": errors, "product": worst}))
-"""
-
-
-@pytest.mark.skipif(not COMPILED, reason="nothing is compiled with NUMBA_DISABLE_JIT=1")
-def test_a_processor_without_fused_multiplication():
-    """As of many a virtual machine: vectors of four, and no instruction that adds a product in one rounding.
-
-    Then the compiler takes liberties that it cannot take else. Errors as above, of values up to 30.
-    """
-    environment = {
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": "+sse,+sse2",
-    }  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, "-c", OLD_PROCESSOR], env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    answer = json.loads(done.stdout)
-    assert answer["lanes"] == 4
-    for activation, (of_value, of_slope) in answer["errors"].items():
-        assert of_value < 30 * PROMISE, activation
-        assert of_slope < SLOPES[activation], activation
-    assert answer["product"] < 1e-3  # of 300 products of about 1: 301 * 6e-8 * 300 at the very worst is 5e-3
