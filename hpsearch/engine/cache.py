@@ -1,9 +1,9 @@
 """Compiled once on this machine, then loaded: one object file in a folder of the user's own.
 
 The kernels are compiled by Numba in a process of its own; what it hands over is machine code alone, which loads in
-milliseconds without Numba, and of which nothing is unpickled. The folder is named after everything that the code depends
-on, and the file is used only if it has the checksum that stands in front of it. Anything else: compiled anew. Every
-process loads the same bytes, so every process computes the same bits.
+milliseconds without Numba, and of which nothing is unpickled. The folder is named after everything that the code
+depends on, and the file is used only if it has the checksum that stands in front of it. Anything else: compiled anew.
+Every process loads the same bytes, so every process computes the same bits.
 """
 
 from __future__ import annotations

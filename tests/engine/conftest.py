@@ -1,30 +1,53 @@
-"""The one compilation of these tests, which takes as long as many of them, goes on beside them."""
+"""What takes long in other processes goes on beside the tests of this one."""
+
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from engine.cases import COMPILED, copy_cache, start_script, truncate
+from engine.cases import COMPILED, copy_cache, finish_script, run_script, start_script, truncate
+from engine.other_processor import PROCESSORS, can_run
 
 from hpsearch.engine import cache
 
 
-@pytest.fixture(scope="session")
-def damaged_home(tmp_path_factory):
-    """An XDG_CACHE_HOME whose cache is damaged."""
+def two_on_a_damaged_cache(tmp_path_factory):
+    """(home, answers) of two processes that start on it at once, of which one must compile."""
     home = tmp_path_factory.mktemp("home")
     truncate(copy_cache(home) / cache.OBJECT)
-    return home
+    processes = [start_script("all_shapes.py", XDG_CACHE_HOME=str(home)) for _ in range(2)]
+    return home, [finish_script(process) for process in processes]
 
 
-@pytest.fixture(scope="session")
-def two_on_one_home(damaged_home):
-    """Two processes that start there at once."""
-    processes = [start_script("all_shapes.py", XDG_CACHE_HOME=str(damaged_home)) for _ in range(2)]
-    yield processes
-    for process in processes:
-        process.kill()
+def gradients(_):
+    return run_script("gradients_uncompiled.py", NUMBA_DISABLE_JIT="1", PYTHONWARNINGS=None)
+
+
+def all_shapes_uncompiled(_):
+    return run_script("all_shapes.py", NUMBA_DISABLE_JIT="1", PYTHONWARNINGS=None)
+
+
+def on_other_processors(_):
+    """Answers by processor, for those whose code this one can run."""
+    return {
+        processor: run_script("other_processor.py", NUMBA_CPU_NAME=name, NUMBA_CPU_FEATURES=features)
+        for processor, (name, features, _) in PROCESSORS.items()
+        if can_run(features)
+    }
+
+
+# In the order in which they are asked for.
+LONG_RUNS = {
+    "test_fresh_processes.py": [two_on_a_damaged_cache, all_shapes_uncompiled],
+    "test_gradients.py": [gradients],
+    "test_processors.py": [on_other_processors],
+}
 
 
 @pytest.fixture(scope="session", autouse=True)
-def compile_beside_the_other_tests(request):
-    """Begin at once if it will be asked for."""
-    if COMPILED and any("two_on_one_home" in getattr(item, "fixturenames", ()) for item in request.session.items):
-        request.getfixturevalue("two_on_one_home")
+def long_run(request, tmp_path_factory):
+    """A function that waits for what one of LONG_RUNS returns; those begin at once whose tests will come."""
+    files = {item.path.name for item in request.session.items}
+    wanted = [run for file, runs in LONG_RUNS.items() if file in files for run in runs if COMPILED or run is gradients]
+    with ThreadPoolExecutor(1) as pool:
+        found = {run.__name__: pool.submit(run, tmp_path_factory) for run in wanted}
+        yield lambda name: found[name].result()
+        pool.shutdown(cancel_futures=True)

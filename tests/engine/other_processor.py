@@ -4,20 +4,35 @@ Which one Numba is told by NUMBA_CPU_NAME and NUMBA_CPU_FEATURES. The answer: th
 errors of each activation's values and slopes from -30 to 30, of products, and of steps in parts of themselves.
 """
 
+import importlib
 import json
+import platform
 import sys
+from pathlib import Path
 
 import numpy as np
 import reference
 from engine.stages import settings_of, state_of
 
 from hpsearch.engine.cache import Machine
-from hpsearch.engine.kernels import activations, optimisers, products  # noqa: F401 - compiles their stages
-from hpsearch.engine.kernels.compiling import LANES, STAGES, object_code
 from hpsearch.engine.layout import ACTIVATIONS, OPTIMIZERS, STEP_BLOCK
+
+PROCESSORS = {  # name, features, lanes of its vectors
+    "as of many virtual machines": ("x86-64", "+sse,+sse2", 4),
+    "of 2011": ("sandybridge", "+sse,+sse2,+sse4.1,+avx", 8),
+    "of 2013": ("haswell", "+sse,+sse2,+sse4.1,+avx,+avx2,+fma", 8),
+}
 
 FRESH = WATCHED = False
 MATRIX = True
+
+
+def can_run(features):
+    """Whether this processor has them."""
+    if platform.machine() != "x86_64" or not Path("/proc/cpuinfo").exists():
+        return False
+    flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\n\n")[0].replace("_", ".").split()
+    return set(features.replace("+", "").split(",")) <= set(flags)
 
 
 def activation_errors(machine):
@@ -67,9 +82,12 @@ def step_errors(machine):
 
 
 if __name__ == "__main__":
-    machine = Machine({stage.symbol: stage.kinds for stage in STAGES}, object_code())
+    for module in ("activations", "optimisers", "products"):
+        importlib.import_module(f"hpsearch.engine.kernels.{module}")  # compiles its stages
+    compiling = importlib.import_module("hpsearch.engine.kernels.compiling")
+    machine = Machine({stage.symbol: stage.kinds for stage in compiling.STAGES}, compiling.object_code())
     answer = {
-        "lanes": LANES,
+        "lanes": compiling.LANES,
         "activations": activation_errors(machine),
         "products": product_error(machine),
         "steps": step_errors(machine),

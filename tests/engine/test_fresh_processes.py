@@ -34,9 +34,9 @@ def test_no_stage_leaves_its_arrays(digest, side):
     assert run_script("all_shapes.py", side)["digest"] == digest
 
 
-def test_uncompiled_every_index_is_in_its_array(here):
+def test_uncompiled_every_index_is_in_its_array(here, long_run):
     """Of every fifth network: NumPy checks. Losses are the same but for the order of sums, which grows to 8e-5."""
-    answer = run_script("all_shapes.py", NUMBA_DISABLE_JIT="1", PYTHONWARNINGS=None)
+    answer = long_run("all_shapes_uncompiled")
     assert answer["numba"]
     assert answer["losses"] == pytest.approx(here[0][::5], rel=5e-4)
 
@@ -108,19 +108,19 @@ def test_a_compilation_ends_with_the_process_that_wants_it(tmp_path):
         cache.fcntl.flock(lock, cache.fcntl.LOCK_EX | cache.fcntl.LOCK_NB)
 
 
-def test_a_damaged_file_is_compiled_anew_and_once(damaged_home, two_on_one_home, digest):
+def test_a_damaged_file_is_compiled_anew_and_once(long_run, digest):
     """One of two compiles, the other waits for it; both say so, and both have the bits of what was compiled before.
 
     Neither loads Numba itself.
     """
-    answers = [finish_script(process) for process in two_on_one_home]
+    home, answers = long_run("two_on_a_damaged_cache")
     for answer in answers:
         assert answer["announced"] == 1
         assert answer["digest"] == digest
         assert not answer["numba"]
-    again = run_script("all_shapes.py", XDG_CACHE_HOME=str(damaged_home))
+    again = run_script("all_shapes.py", XDG_CACHE_HOME=str(home))
     assert again["announced"] == 0
     assert again["digest"] == digest
-    (folder,) = (damaged_home / "hpsearch").iterdir()
+    (folder,) = (home / "hpsearch").iterdir()
     assert cache._read(folder) is not None
     assert folder.stat().st_mode & 0o777 == 0o700

@@ -10,7 +10,6 @@ import itertools
 import numpy as np
 import pytest
 import reference
-from engine.cases import run_script
 from engine.gradients_uncompiled import all_cases
 
 from hpsearch.engine.layout import ACTIVATIONS, TASKS
@@ -19,8 +18,8 @@ CASES = [name for name, *_ in all_cases()]
 
 
 @pytest.fixture(scope="module")
-def errors():
-    return run_script("gradients_uncompiled.py", NUMBA_DISABLE_JIT="1", PYTHONWARNINGS=None)
+def errors(long_run):
+    return long_run("gradients")
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -70,7 +70,7 @@ def numbers(count, size=1.0, seed=0):
     return (random.choice([-1, 1], count) * size * 10 ** random.uniform(-2, 2, count)).astype(np.float32)
 
 
-NAMES = [(name, form) for name in OPTIMIZERS for form in MOMENTUM_FORMS if form == "average" or name in {"momentum", "nesterov"}]
+NAMES = [(name, "average") for name in OPTIMIZERS] + [("momentum", "sum"), ("nesterov", "sum")]
 
 
 @pytest.mark.parametrize(("name", "form"), NAMES)
@@ -94,7 +94,7 @@ def test_a_step_of_any_length(count, name, form):
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("size", [1e-15, 1e-10, 1e-5, 1e5, 1e10, 1e15])
 def test_gradients_of_any_size(size, name):
-    """Squares down to 1e-34 and up to 1e34 still have their roots: with a tiny epsilon the size of g is lost in Adam."""
+    """Squares down to 1e-34 and up to 1e34 still have their roots."""
     count = 50
     w, m, v = np.zeros(count, np.float32), np.zeros(count, np.float32), np.zeros(count, np.float32)
     g = numbers(count, size)

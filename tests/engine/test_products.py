@@ -59,6 +59,19 @@ def test_product_of_a_turned_left_matrix(n):
 
 
 @pytest.mark.parametrize("n", SIZES)
+def test_product_into_a_part_of_a_matrix(n):
+    """Columns beside the part keep what they are."""
+    for m, k in itertools.product((1, 3, 4, 9, 16, 33), DEPTHS):
+        a, b = numbers(m, k), numbers(k, n)
+        wide = np.full((m, n + 7), np.nan, np.float32)
+        out = wide.reshape(-1)[3:]
+        stage("product")(m, n, k, a.reshape(-1), k, 1, b.reshape(-1), out, n + 7, out, n + 7, FRESH)
+        assert_near(wide[:, 3 : 3 + n], a, b)
+        assert np.isnan(wide[:, :3]).all()
+        assert np.isnan(wide[:, 3 + n :]).all()
+
+
+@pytest.mark.parametrize("n", SIZES)
 def test_product_with_a_start(n):
     """A bias for every row; a matrix; and C itself, which then grows by the product."""
     for m, k in itertools.product((1, 3, 4, 9, 16, 33), DEPTHS):
