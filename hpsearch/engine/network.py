@@ -154,7 +154,7 @@ class Network:
         weights = _gate(weights)
         if weights.shape != (self.vector_size,):
             raise ValueError(f"weights have shape {weights.shape}, the network has {self.vector_size} parameters")
-        inputs, labels, targets = _gate_rows(rows, self.sizes, labelled=False)
+        inputs, labels, targets = _gate_rows(rows, self, labelled=False)
         n_rows, n_outputs = len(rows.inputs), int(self.sizes[-1])
         supported = self.hyperparameters["output"] == "logistic"
         scores = np.zeros(n_rows * n_outputs, np.float32)
@@ -193,7 +193,7 @@ class Training:
         piece = batch if full["batch_norm"] else min(batch, CHUNK_ROWS)  # the norm's statistics are the whole batch's
         capacity = max(piece, min(EVALUATION_ROWS, len(dev.inputs)))
         ranks = METRICS[int(settings["metric"][0])] == "auc"  # the one metric that needs every prediction at once
-        train_arrays, dev_arrays = _gate_rows(train, sizes), _gate_rows(dev, sizes)
+        train_arrays, dev_arrays = _gate_rows(train, network), _gate_rows(dev, network)
         if full["augment.brightness"] or full["augment.invert"]:
             settings["darkest"], settings["brightest"] = train_arrays[0].min(), train_arrays[0].max()
 
@@ -350,18 +350,19 @@ def _class_weights(said: str | list[float], labels: np.ndarray, classes: int) ->
     return np.array(said, np.float32)
 
 
-def _gate_rows(rows: Rows, sizes: np.ndarray, *, labelled: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _gate_rows(rows: Rows, network: Network, *, labelled: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Inputs, labels and targets as the kernels want them; ValueError for shapes or labels that would lead them astray.
 
     `labelled` says that labels or targets must be there; without it both may be empty.
     """
+    sizes = network.sizes
     inputs, labels, targets = _gate(rows.inputs), _gate(rows.labels, np.int32), _gate(rows.targets)
     if inputs.ndim != 2 or inputs.shape[1] != sizes[0] or len(inputs) == 0:
         raise ValueError(f"inputs have shape {inputs.shape}, not (1 or more rows, {sizes[0]} features)")
     if labels.ndim != 1 or targets.ndim != 2 or targets.shape[1] != 1:
         raise ValueError(f"labels have shape {labels.shape} and targets {targets.shape}, not (rows,) and (rows, 1)")
-    known = len(labels) + len(targets)
-    if known != len(inputs) and (labelled or known != 0):
+    known, none = (targets, labels) if network.settings["task"][0] == TASKS.index("regression") else (labels, targets)
+    if len(none) or (len(known) != len(inputs) and (labelled or len(known))):
         raise ValueError(f"{len(labels)} labels and {len(targets)} targets for {len(inputs)} rows")
     if len(labels) and not 0 <= labels.min() <= labels.max() < sizes[-1]:
         raise ValueError(f"labels from {labels.min()} to {labels.max()} for a network with {sizes[-1]} outputs")

@@ -16,7 +16,7 @@ compiled_only = pytest.mark.skipif(not COMPILED, reason="uncompiled, a product i
 # Around the vectors (4, 8 or 16), tiles of three of them, and the blocks of 256 of the common dimension.
 SIZES = (1, 2, 3, 4, 5, 8, 9, 15, 16, 17, 31, 33, 48, 49, 64, 257)
 STARTED, FRESH = True, False  # whether C begins with something
-DEPTHS = (1, 2, 15, 16, 17, 48, 49, 255, 256, 257, 513)
+DEPTHS = (1, 2, 16, 17, 49, 256, 257, 513)
 
 
 def numbers(*shape, seed=0):

@@ -68,6 +68,43 @@ def python(code, **environment):
     ).stdout.strip()
 
 
+@pytest.mark.parametrize(("labels", "targets"), [((10, 1), (0, 1)), ((0,), (10,)), ((0,), (10, 2)), ((0,), (10, 0))])
+def test_answers_of_another_shape(labels, targets):
+    rows = Part(np.zeros((10, 5), np.float32), np.zeros(labels, np.int32), np.zeros(targets, np.float32))
+    with pytest.raises(ValueError, match="labels have shape"):
+        train_to_end(make_network("regression"), rows, rows)
+
+
+@pytest.mark.parametrize("rows", [0, 9, 11])
+def test_as_many_answers_as_rows(rows):
+    """Training needs them all; an evaluation takes all or none."""
+    part = make_part("classification", 10)
+    part.labels = np.zeros(rows, np.int32)
+    network = make_network("classification")
+    with pytest.raises(ValueError, match="labels and 0 targets for 10 rows"):
+        train_to_end(network, part, part)
+    weights = np.zeros(network.vector_size, np.float32)
+    if rows:
+        with pytest.raises(ValueError, match="labels and 0 targets for 10 rows"):
+            network.evaluate(weights, part)
+    else:
+        assert network.evaluate(weights, part)[1] == {}
+
+
+@pytest.mark.parametrize(
+    ("task", "labels", "targets"),
+    [("classification", 0, 10), ("classification", 5, 5), ("regression", 10, 0), ("regression", 5, 5)],
+)
+def test_answers_of_the_other_task(task, labels, targets):
+    """As many in all as there are rows, but not those that will be looked up."""
+    part = Part(np.zeros((10, 5), np.float32), np.zeros(labels, np.int32), np.zeros((targets, 1), np.float32))
+    network = make_network(task)
+    with pytest.raises(ValueError, match="targets for 10 rows"):
+        train_to_end(network, part, part)
+    with pytest.raises(ValueError, match="targets for 10 rows"):
+        network.evaluate(np.zeros(network.vector_size, np.float32), part)
+
+
 @pytest.mark.parametrize("shape", [(2, 2), (1, 5, 2), (3, 2, 1), (0, 5), (100, 100, 3)])
 def test_images_of_another_size_than_their_rows(shape):
     """Their pixels are looked up by place."""

@@ -155,6 +155,18 @@ def test_a_broken_weight_names_its_layer(place):
     assert np.array_equal(training.weights, before, equal_nan=True)
 
 
+@pytest.mark.parametrize("settings", [{"clip_norm": 1.0}, {"l1": 0.1}], ids=str)
+def test_a_gradient_that_is_none_is_not_stepped_along(settings):
+    """Tanh hides an infinite weight from the loss; the gradient that is clipped or penalised first shows it."""
+    rows = make_part("classification", 20)
+    training = Training(make_network("classification", activation="tanh", hidden=[6, 4, 5], **settings), rows, rows)
+    training.weights[training.network.layers[1]["weight"]] = np.inf
+    before = training.weights.copy()
+    training.advance_by(10)
+    assert (training.status, training.updates) == ("diverged", 0)
+    assert np.array_equal(training.weights, before)
+
+
 @pytest.mark.parametrize(("miss", "status"), [(1.41e3, "finished"), (1.42e3, "diverged")])
 @pytest.mark.parametrize("rows", [20, 1500])
 def test_a_mean_loss_above_a_million_is_an_explosion(rows, miss, status):
