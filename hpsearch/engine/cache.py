@@ -9,6 +9,7 @@ Every process loads the same bytes, so every process computes the same bits.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import ctypes
 import fcntl
 import hashlib
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hpsearch.errors import StorageError
 from hpsearch.files import write_atomically
 
 if TYPE_CHECKING:
@@ -126,8 +128,9 @@ def _object_code(announce: Callable[[str], None]) -> tuple[dict[str, list[str]],
         found = _read(folder)  # another process may have compiled it while we waited
         if found is None:
             content = _compile()
-            write_atomically(folder / OBJECT, hashlib.sha256(content).digest() + content)
-            _remove_old(folder.parent)
+            with contextlib.suppress(StorageError):  # of a full disk; the next process will have to compile again
+                write_atomically(folder / OBJECT, hashlib.sha256(content).digest() + content)
+                _remove_old(folder.parent)
             found = _parts(content)
     return found
 

@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from engine.cases import COMPILED, copy_cache, finish_script, run_script, start_script, truncate
+from engine.cases import COMPILED, HERE, copy_cache, finish_script, run_script, start_script, truncate
 from engine.other_processor import PROCESSORS, can_run
 
 from hpsearch.engine import cache
@@ -42,12 +42,23 @@ LONG_RUNS = {
 }
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="session")
 def long_run(request, tmp_path_factory):
-    """A function that waits for what one of LONG_RUNS returns; those begin at once whose tests will come."""
+    """A function that waits for what one of LONG_RUNS returns; those begin whose tests will come."""
     files = {item.path.name for item in request.session.items}
     wanted = [run for file, runs in LONG_RUNS.items() if file in files for run in runs if COMPILED or run is gradients]
     with ThreadPoolExecutor(1) as pool:
         found = {run.__name__: pool.submit(run, tmp_path_factory) for run in wanted}
         yield lambda name: found[name].result()
         pool.shutdown(cancel_futures=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _begin(request):
+    """At once, before the first test; asked for in such a way that it does not count as a use."""
+    request.getfixturevalue("long_run")
+
+
+def pytest_collection_modifyitems(items):
+    """Who waits for a long run comes last."""
+    items.sort(key=lambda item: "long_run" in item.fixturenames and item.path.parent == HERE)

@@ -52,7 +52,7 @@ def assert_same_training(task, *, classes=3, **hyperparameters):
     assert_near(itertools.chain(*groups), net.parameters, first)
     for mean, variance, statistics in zip(means, variances, net.statistics, strict=True):
         np.testing.assert_allclose(mean, np.broadcast_to(statistics.mean, mean.shape), rtol=1e-5, atol=1e-6)
-        np.testing.assert_allclose(variance, np.broadcast_to(statistics.variance, variance.shape), rtol=1e-5)
+        np.testing.assert_allclose(variance, np.broadcast_to(statistics.variance, variance.shape), rtol=3e-5)
     return training, net
 
 

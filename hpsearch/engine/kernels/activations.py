@@ -29,9 +29,8 @@ NORMAL_PEAK = np.float32(1 / np.sqrt(2 * np.pi))
 MISH_END = np.float32(20)  # from here on mish(z) = z in float32
 
 # The largest slope of each: what a stuck unit's slope is measured against.
-STEEPEST = np.array(
-    [{"sigmoid": 0.25, "selu": float(SELU_CURVE)}.get(name, 1.0) for name in ACTIVATIONS]
-)  # fmt: skip
+_OTHER_THAN_ONE = {"sigmoid": 0.25, "selu": float(SELU_CURVE), "gelu": 1.1289, "silu": 1.0998, "mish": 1.0885}
+STEEPEST = np.array([_OTHER_THAN_ONE.get(name, 1.0) for name in ACTIVATIONS])
 
 
 @helper

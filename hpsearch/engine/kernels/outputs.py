@@ -61,10 +61,11 @@ def judge_classes(s, rows, k, z, supports, labels, judged, counted, scratch, tal
                 column[i] = (value * ZERO if value > ZERO else value) - log_one_plus(e)
             if judged and binary:
                 for i in range(rows):
-                    # log(1 - sigmoid(z)) = log sigmoid(z) - z
-                    binary_loss -= np.float64(column[i])
-                    if labels[i] != j:
-                        binary_loss += np.float64(z[i * k + j])
+                    # -log sigmoid(x) = max(-x, 0) + log(1 + e^-|x|), of x = z for the label and x = -z for the others
+                    value = z[i * k + j]
+                    wrong = -value if labels[i] == j else value
+                    binary_loss += np.float64(wrong if wrong > ZERO else wrong * ZERO)
+                    binary_loss += np.float64(log_one_plus(exponential(-abs(value))))
     for i in range(rows):
         top[i] = by_class[i]
         total[i] = ZERO
