@@ -24,6 +24,16 @@ def blend_of(beta, left):
     return (1.0 - beta) / (1.0 - left)
 
 
+@helper
+def scale_rows(rows, n, z, mean, spread, gain, shift, normalised):
+    """Let zn = (z - mean) * spread go to `normalised`, and gamma * zn + beta take the place of z."""
+    for i in range(rows):
+        row, kept = after(z, i * n), after(normalised, i * n)
+        for j in range(n):
+            kept[j] = (row[j] - mean[j]) * spread[j]
+            row[j] = gain[j] * kept[j] + shift[j]
+
+
 @stage(void(int64, int64, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, float64))
 def norm_batch(rows, n, z, gain, shift, mean, variance, normalised, spread, scratch, blend):
     """Let z become gamma * zn + beta, zn = (z - mu) / sqrt(s2 + eps) over the batch; for two rows or more.
@@ -51,11 +61,7 @@ def norm_batch(rows, n, z, gain, shift, mean, variance, normalised, spread, scra
         mean[j] = (ONE - part) * mean[j] + part * mu[j]
         variance[j] = (ONE - part) * variance[j] + part * (squares[j] * unbiased)
         spread[j] = ONE / np.sqrt(squares[j] * share + NORM_EPSILON)
-    for i in range(rows):
-        row, kept = after(z, i * n), after(normalised, i * n)
-        for j in range(n):
-            kept[j] = (row[j] - mu[j]) * spread[j]
-            row[j] = gain[j] * kept[j] + shift[j]
+    scale_rows(rows, n, z, mu, spread, gain, shift, normalised)
 
 
 @stage(void(int64, int64, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS))
@@ -63,11 +69,7 @@ def norm_running(rows, n, z, gain, shift, mean, variance, normalised, spread):
     """The same with the running statistics: at prediction, and for a batch of one row."""
     for j in range(n):
         spread[j] = ONE / np.sqrt(variance[j] + NORM_EPSILON)
-    for i in range(rows):
-        row, kept = after(z, i * n), after(normalised, i * n)
-        for j in range(n):
-            kept[j] = (row[j] - mean[j]) * spread[j]
-            row[j] = gain[j] * kept[j] + shift[j]
+    scale_rows(rows, n, z, mean, spread, gain, shift, normalised)
 
 
 @stage(void(int64, int64, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, boolean))

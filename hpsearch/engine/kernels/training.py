@@ -130,6 +130,17 @@ def put_row(s, inputs, row, epoch_key, target):
 
 
 @helper
+def pick(answers, order, rows, following, mixed, own, partners):
+    """Write the labels or targets of the rows in `order` to `own`; in a mixture, those of the next to `partners`."""
+    for i in range(rows):
+        own[i] = answers[order[i]]
+    if mixed:
+        for i in range(rows - 1):
+            partners[i] = own[i + 1]
+        partners[rows - 1] = answers[following]
+
+
+@helper
 def gather(
     s, inputs, labels, targets, order, rows, following, epoch_key, dropout_key, capacity, activations, slopes,
     batch_labels, batch_targets, portions, scratch,
@@ -144,19 +155,9 @@ def gather(
     for i in range(rows):
         put_row(s, inputs, np.int64(order[i]), epoch_key, after(activations, i * features))
     if s[S.task] == CLASSIFICATION:
-        for i in range(rows):
-            batch_labels[i] = labels[order[i]]
-        if mixed:
-            for i in range(rows - 1):
-                batch_labels[capacity + i] = batch_labels[i + 1]
-            batch_labels[capacity + rows - 1] = labels[following]
+        pick(labels, order, rows, following, mixed, batch_labels, after(batch_labels, capacity))
     else:
-        for i in range(rows):
-            batch_targets[i] = targets[order[i]]
-        if mixed:
-            for i in range(rows - 1):
-                batch_targets[capacity + i] = batch_targets[i + 1]
-            batch_targets[capacity + rows - 1] = targets[following]
+        pick(targets, order, rows, following, mixed, batch_targets, after(batch_targets, capacity))
     if mixed:
         put_row(s, inputs, following, epoch_key, scratch)
         mix_rows(s, activations, rows, order, epoch_key, portions, scratch)
