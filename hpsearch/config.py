@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 CLASS_METRICS = METRIC_NAMES[:5]
 VALUE_METRICS = METRIC_NAMES[5:]
-STRATEGY_NAMES = ("random", "grid")
 DEFAULT_TRIALS = 50
+LEAST_LAG, MOST_LAG = 8, 64
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -130,10 +130,30 @@ class BudgetConfig(Section):
 
 
 class StrategyConfig(Section):
-    """Which strategy, and its options."""
+    """Which strategy, and the options of all of them; each takes its own.
 
-    name: Literal["random", "grid"] = "random"
+    `lag` and `planned` (trials) are filled in when a run begins and stay, however far it goes on, for what was proposed
+    must be proposed again.
+    """
+
+    name: Literal["grid", "random", "evolve"] = "random"
+    lag: Annotated[int, Field(ge=1, le=10**6)] | None = None
+    planned: Annotated[int, Field(ge=1, le=10**9)] | None = None
     points: Annotated[int, Field(ge=1, le=10**6)] = 3
+    rounds: Annotated[int, Field(ge=0, le=100)] = 3
+    plain: bool = False
+    densify: Share = 0.5
+    population: Annotated[int, Field(ge=1, le=100)] = 20
+    elite: Annotated[int, Field(ge=0, le=100)] = 10
+    selection: Annotated[int, Field(ge=1, le=100)] = 2
+    crossover: Share = 0.0
+    mutation: Annotated[float, Field(gt=0, le=1)] = 0.2
+    offspring: Annotated[int, Field(ge=1, le=10_000)] = 30
+
+    def begun(self, trials: int | None, before: Mapping[str, Any]) -> StrategyConfig:
+        """With lag and plan fixed: as they were `before`, when the run began, or else for `trials` trials."""
+        lag = self.lag or before.get("lag") or min(max((trials or 0) // 10, LEAST_LAG), MOST_LAG)
+        return self.model_copy(update={"lag": lag, "planned": self.planned or before.get("planned") or trials})
 
 
 class StudyConfig(Section):
@@ -192,12 +212,14 @@ def resolve(
     classes: Sequence[Any] = (),
     image_shape: tuple[int, ...] | None = None,
     space_overrides: Mapping[str, Any] | None = None,
+    before: Mapping[str, Any] | None = None,
 ) -> StudyConfig:
     """`study` with everything filled in that the data decides, and `space_overrides` (from -p) put over its space.
 
     Without a space of its own a study searches the default space; a grid searches only what -p names, the rest keeps
-    its default. `classes` are those of the target, in its order, and `image_shape` is that of the data set. Raises
-    ConfigError where study and data do not fit.
+    its default. `classes` are those of the target, in its order, and `image_shape` is that of the data set. `before` is
+    the study as it was when the run began that this one goes on with. Raises ConfigError where study and data do not
+    fit.
     """
     allowed = CLASS_METRICS if task == "classification" else VALUE_METRICS
     metric = ("log_loss" if task == "classification" else "rmse") if study.metric == "auto" else study.metric
@@ -227,6 +249,7 @@ def resolve(
             "metric": metric,
             "budget": study.budget.model_copy(update={"epochs": longest}),
             "space": spec_from_space(space),
+            "strategy": study.strategy.begun(study.budget.trials, (before or {}).get("strategy", {})),
         }
     )
 

@@ -251,6 +251,16 @@ class Space:
         """Sides of the unit cube: one for each parameter, active or not."""
         return len(self.parameters)
 
+    @property
+    def cells(self) -> list[int]:
+        """Into how many equal cells each side is cut, one for each value; 0: a continuum, or unequal cells."""
+        return [0 if getattr(p, "log", False) else p.size or 0 for p in self.parameters.values()]
+
+    @property
+    def categories(self) -> list[int]:
+        """How many values without order each side has; 0: those of this side have an order."""
+        return [p.size if isinstance(p, Categorical) else 0 for p in self.parameters.values()]
+
     def is_active(self, name: str, config: Mapping[str, Any]) -> bool:
         """Whether `name` matters, given a configuration that holds its parents where they are active."""
         condition = self.conditions.get(name, {})
@@ -292,7 +302,24 @@ class Space:
         """How many different configurations there are; None: infinitely many."""
         if any(parameter.size is None for parameter in self.parameters.values()):
             return None
-        return Mesh(self, points=max((p.size for p in self.parameters.values()), default=1)).size
+        values = {name: self.parameters[name].mesh(self.parameters[name].size) for name in self._searched_parents()}
+        return sum(math.prod(self.parameters[name].size for name in free) for _, free in self._blocks(values))
+
+    def _searched_parents(self) -> list[str]:
+        parents = {parent for condition in self.conditions.values() for parent in condition}
+        return [name for name in self.parameters if name in parents]
+
+    def _blocks(self, values: Mapping[str, Sequence[Any]]) -> Iterator[tuple[Config, list[str]]]:
+        """Each combination of the `values` of parents, with the names of the other parameters that it makes active."""
+        searched = self._searched_parents()
+        seen = set()
+        for combination in itertools.product(*(values[name] for name in searched)):
+            chosen = dict(zip(searched, combination, strict=True))
+            whole = self._build(lambda name, chosen=chosen: chosen.get(name))
+            fixed = {name: value for name, value in chosen.items() if name in whole}
+            if (key := repr(sorted(fixed.items()))) not in seen:
+                seen.add(key)
+                yield fixed, [name for name in self.parameters if name in whole and name not in fixed]
 
 
 class Mesh:
@@ -309,23 +336,11 @@ class Mesh:
             name: parameter.mesh(max(points, FEW) if (parameter.size or math.inf) <= FEW else points)
             for name, parameter in space.parameters.items()
         }
-        self._blocks = list(self._make_blocks())
+        self._blocks = [
+            (fixed, free, math.prod(len(self.values[name]) for name in free))
+            for fixed, free in space._blocks(self.values)  # noqa: SLF001
+        ]
         self.size = sum(size for _, _, size in self._blocks)
-
-    def _make_blocks(self) -> Iterator[tuple[Config, list[str], int]]:
-        space = self.space
-        parents = {parent for condition in space.conditions.values() for parent in condition}
-        searched = [name for name in space.parameters if name in parents]
-        seen = set()
-        for combination in itertools.product(*(self.values[name] for name in searched)):
-            fixed = dict(zip(searched, combination, strict=True))
-            whole = space._build(lambda name, fixed=fixed: fixed.get(name, self.values[name][0]))  # noqa: SLF001
-            fixed = {name: value for name, value in fixed.items() if name in whole}
-            if (key := repr(sorted(fixed.items()))) in seen:
-                continue
-            seen.add(key)
-            free = [name for name in space.parameters if name in whole and name not in fixed]
-            yield fixed, free, math.prod(len(self.values[name]) for name in free)
 
     def __getitem__(self, index: int) -> Config:
         """Configuration number `index` (from 0); the last parameter varies fastest."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from hpsearch.trial import Trial, TrialState, best_of, score
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from hpsearch.executors.base import Executor
     from hpsearch.run_directory.directory import RunDirectory
@@ -52,10 +52,10 @@ class StopRules:
 class Study:
     """Runs trials `numbers` of a strategy on an executor into a run directory.
 
-    Results are recorded as they arrive and told to the strategy in order of their numbers, so what it proposes does not
-    depend on who was faster. What the run directory already holds is told, not run again. With several slots, the
-    costliest (by `cost`) of the last few trials begin first, so that no long one is left to run alone. No result
-    depends on that.
+    Results are recorded and told to the strategy as they arrive; which of them a proposal uses, the strategy knows, so
+    what it proposes does not depend on who was faster. What the run directory already holds is told, not run again.
+    With several slots, the costliest (by `cost`) of the last few trials begin first, so that no long one is left to run
+    alone. No result depends on that.
     """
 
     def __init__(
@@ -72,13 +72,17 @@ class Study:
         self._numbers = numbers
         self._stop = stop
         self._cost = cost
-        self._told = 0
+        self._asked = 0
+        self._ahead: list[Trial] = []
+        self._gapless = 0
         self._goal_place: int | None = None
         self.best = best_of(
             {n: r for n, r in self._record.results.items() if n in numbers},
             self._record.metric,
             self._record.maximize,
         )
+        for result in self._record.results.values():
+            self._tell(result)
 
     def run(self, executor: Executor, observer: Observer, keep: Callable[[TrialResult], None]) -> str:
         """Go on until the end; return its reason: done, goal, timeout or interrupted.
@@ -86,17 +90,16 @@ class Study:
         `keep` is given each result that is the best so far, with its weights, before they are dropped.
         """
         outstanding = 0
-        trials = self._trials(executor.slots)
         while True:
-            self._tell()
+            self._look_for_goal()
             if self._goal_place is not None:
                 return self._finish("goal", self._goal_place + 1)
-            if self._told == len(self._numbers):
-                return self._finish("done", self._told)
+            if self._gapless == len(self._numbers):
+                return self._finish("done", self._gapless)
             reason = self._stop.reason()
             if reason:
-                return self._finish(reason, self._told)
-            while outstanding < executor.slots and (trial := next(trials, None)):
+                return self._finish(reason, self._gapless)
+            while outstanding < executor.slots and (trial := self._next_trial(executor.slots)):
                 self._directory.start(trial)
                 executor.submit(trial)
                 outstanding += 1
@@ -108,18 +111,26 @@ class Study:
             if not results:
                 observer.tick()
 
-    def _trials(self, slots: int) -> Iterator[Trial]:
-        """The trials that have no result yet, in the order in which they are to begin."""
+    def _next_trial(self, slots: int) -> Trial | None:
+        """The trial that is to begin next; None while its proposal waits for results, and when all have begun."""
         few = LAST_PER_SLOT * slots
         last = len(self._numbers) - (few if slots > 1 and len(self._numbers) > 2 * few else 0)
-        for place in range(last):
-            if self._numbers[place] not in self._record.results:
-                yield Trial(self._numbers[place], self._strategy.ask(self._numbers[place]))
-        missing = [number for number in self._numbers[last:] if number not in self._record.results]
-        yield from sorted((Trial(n, self._strategy.ask(n)) for n in missing), key=self._cost, reverse=True)
+        while self._asked < len(self._numbers) and (self._asked > last or not self._ahead):
+            number = self._numbers[self._asked]
+            if number not in self._record.results:
+                if not self._strategy.ready(number):
+                    break
+                self._ahead.append(Trial(number, self._strategy.ask(number)))
+            self._asked += 1
+        if not self._ahead:
+            return None
+        trial = max(self._ahead, key=self._cost) if len(self._ahead) > 1 else self._ahead[0]
+        self._ahead.remove(trial)
+        return trial
 
     def _take(self, result: TrialResult, keep: Callable[[TrialResult], None]) -> None:
         self._directory.add(result)
+        self._tell(result)
         metric, maximize = self._record.metric, self._record.maximize
         rivals = {result.number: result} | ({self.best.number: self.best} if self.best else {})
         if best_of(rivals, metric, maximize) is result:
@@ -128,20 +139,21 @@ class Study:
         result.weights = None
         result.curves, result.health = {}, {}
 
-    def _tell(self) -> None:
-        """Tell the strategy every result that has no gap before it, and look whether one of them reaches the goal."""
-        record = self._record
-        while self._told < len(self._numbers) and (number := self._numbers[self._told]) in record.results:
-            result = record.results[number]
-            value = score(result, record.metric, record.maximize)
-            self._strategy.tell(number, result.config, value)
-            if self._goal_place is None and self._reaches_goal(result, value):
-                self._goal_place = self._told
-            self._told += 1
+    def _tell(self, result: TrialResult) -> None:
+        self._strategy.tell(result.number, result.config, score(result, self._record.metric, self._record.maximize))
 
-    def _reaches_goal(self, result: TrialResult, value: float) -> bool:
+    def _look_for_goal(self) -> None:
+        """Note the first result that reaches the goal, among those that have no gap before them."""
+        results = self._record.results
+        while self._gapless < len(self._numbers) and (number := self._numbers[self._gapless]) in results:
+            if self._goal_place is None and self._reaches_goal(results[number]):
+                self._goal_place = self._gapless
+            self._gapless += 1
+
+    def _reaches_goal(self, result: TrialResult) -> bool:
         if self._stop.goal is None or result.state is not TrialState.COMPLETE:
             return False
+        value = score(result, self._record.metric, self._record.maximize)
         return value <= (-self._stop.goal if self._record.maximize else self._stop.goal)
 
     def _finish(self, reason: str, places: int) -> str:

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 MAX_MESH = 1_000  # more of them are run only when somebody says how many
 SUMMARIES = {
     "random": "Search at random, each hyperparameter on its own scale; trial 0 is the default configuration.",
-    "grid": "Search a mesh over the space; what is not named with -p or in a study keeps its default.",
+    "grid": "Search a mesh, then denser ones around the best; what neither -p nor a study names keeps its default.",
+    "evolve": "Search by evolution: offspring of the best trials so far, screened by a guess at their scores.",
 }
 
 
@@ -144,6 +145,14 @@ def search(
             help="Exit 3 when more trials fail: a count, or a share below 1.",
         ),
     ] = None,
+    lag: Annotated[
+        str | None,
+        typer.Option(
+            metavar="L",
+            envvar="HPSEARCH_LAG",
+            help="Trial i uses results of trials 0 to i-L [a tenth of the trials, 8 to 64]; more processes would wait.",
+        ),
+    ] = None,
     only: Annotated[
         str | None,
         typer.Option(metavar="TRIALS", help="Run only these trials of the study: 17 or 3,17 or 10-19."),
@@ -173,9 +182,10 @@ def search(
     flags = {
         "data.target": target, "budget.trials": trials, "budget.epochs": epochs, "metric": metric, "seed": seed,
         "budget.timeout": timeout, "budget.trial_timeout": trial_timeout, "goal": goal, "max_failures": max_failures,
+        "strategy.lag": lag,
     }  # fmt: skip
     overrides |= {key: value for key, value in flags.items() if value is not None}
-    plan = _plan(source, overrides, parameter or [], quiet=quiet, verbose=verbose)
+    plan = _plan(source, overrides, parameter or [], out, overwrite=overwrite, quiet=quiet, verbose=verbose)
     if print_config:
         from hpsearch.strict_yaml import dump
 
@@ -185,25 +195,34 @@ def search(
     if dry_run:
         _print_dry_run(plan, numbers, form, _job_count(jobs) if mode is Mode.CAVIAR else 1)
         return
-    folder = out or Path("runs") / f"{plan.name}-{plan.study.strategy.name}"
-    run = _Run(plan, folder, numbers, mode=mode, jobs=jobs, overwrite=overwrite, quiet=quiet)
+    run = _Run(plan, numbers, mode=mode, jobs=jobs, overwrite=overwrite, quiet=quiet)
     run.run(ProgressStyle.NONE if quiet and progress is ProgressStyle.AUTO else progress, began)
     run.print_result(form, require_goal=require_goal)
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """A resolved study with its data and strategy; `name` is what the default run directory is called after."""
+    """A resolved study with its data, its strategy, and the run directory."""
 
-    name: str
+    folder: Path
     study: StudyConfig
     data: Dataset
     strategy: Strategy
 
 
-def _plan(source: str, overrides: dict[str, Any], parameters: list[str], *, quiet: bool, verbose: bool) -> _Plan:
+def _plan(
+    source: str,
+    overrides: dict[str, Any],
+    parameters: list[str],
+    out: Path | None,
+    *,
+    overwrite: bool,
+    quiet: bool,
+    verbose: bool,
+) -> _Plan:
     from hpsearch.config import default_configuration, load_study, resolve, wanted_normalizations
     from hpsearch.data.dataset import load_dataset
+    from hpsearch.run_directory.directory import begun_study
     from hpsearch.space_text import spec_from_text
     from hpsearch.strategies import make_strategy
 
@@ -213,6 +232,8 @@ def _plan(source: str, overrides: dict[str, Any], parameters: list[str], *, quie
     data = load_dataset(**study.data.loading(), normalize=wanted_normalizations(study, space_overrides))
     _say_data(data, quiet=quiet, verbose=verbose)
     train_rows = data.rows["train"]
+    folder = out or Path("runs") / f"{_source_name(source, study.data.source)}-{study.strategy.name}"
+    before = (not overwrite and begun_study(folder)) or {}
     study = resolve(
         study,
         target=data.description.target,
@@ -221,15 +242,12 @@ def _plan(source: str, overrides: dict[str, Any], parameters: list[str], *, quie
         classes=data.classes,
         image_shape=data.image_shape,
         space_overrides=space_overrides,
+        before=before,
     )
     strategy = make_strategy(
-        study.strategy.name,
-        study.search_space(),
-        seed=study.seed,
-        defaults=default_configuration(train_rows),
-        points=study.strategy.points,
+        study.search_space(), study.seed, default_configuration(train_rows), **study.strategy.model_dump()
     )
-    return _Plan(_source_name(source, study.data.source), study, data, strategy)
+    return _Plan(folder, study, data, strategy)
 
 
 def _source_name(source: str, data_source: str) -> str:
@@ -269,14 +287,13 @@ def _numbers(study: StudyConfig, strategy: Strategy) -> range:
     """The trials of the study, by number."""
     from hpsearch.config import DEFAULT_TRIALS
 
-    wanted = study.budget.trials
-    if strategy.limit is None:
-        return range(wanted or DEFAULT_TRIALS)
-    if wanted is None and strategy.limit > MAX_MESH:
+    usual = strategy.usual_trials
+    if study.budget.trials is None and usual is not None and usual > MAX_MESH:
         raise ConfigError(
-            f"the grid has {strategy.limit:,} points; say how many to try with -n, or take a smaller space with -p"
+            f"the grid has {usual:,} points; say how many to try with -n, or take a smaller space with -p"
         )
-    return range(min(wanted or strategy.limit, strategy.limit))
+    wanted = study.budget.trials or usual or DEFAULT_TRIALS
+    return range(wanted if strategy.limit is None else min(wanted, strategy.limit))
 
 
 def _only(text: str, strategy: Strategy) -> list[int]:
@@ -291,6 +308,12 @@ def _only(text: str, strategy: Strategy) -> list[int]:
         numbers.update(range(int(match[1]), int(match[2] or match[1]) + 1))
     if strategy.limit is not None and max(numbers, default=0) >= strategy.limit:
         raise ConfigError(f"--only {text}: this search has trials 0 to {strategy.limit - 1}")
+    for number in range(max(numbers) + 1):
+        if not strategy.ready(number):
+            raise ConfigError(
+                f"--only {text}: trial {number} follows from the results of other trials, so these must be run too"
+            )
+        strategy.ask(number)
     return sorted(numbers)
 
 
@@ -340,7 +363,6 @@ class _Run:
     def __init__(
         self,
         plan: _Plan,
-        folder: Path,
         numbers: Sequence[int],
         *,
         mode: Mode,
@@ -349,7 +371,7 @@ class _Run:
         quiet: bool,
     ) -> None:
         self._plan = plan
-        self._folder = folder
+        self._folder = plan.folder
         self._numbers = numbers
         self._mode = mode
         self._jobs = _job_count(jobs)

@@ -10,7 +10,7 @@ import sys
 # Read by BLAS and OpenMP when they are loaded, here and in every process started from here. One thread each: the
 # parallelism is that of whole trials, and a sum over several threads would depend on their number.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-SEARCHES = ("random", "grid")
+SEARCHES = ("grid", "random", "evolve")
 NOTHING_RUNS = {"-h", "--help", "--dry-run", "--print-config", "panda", "--mode=panda"}
 
 

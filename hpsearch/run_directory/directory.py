@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hpsearch import strict_yaml
 from hpsearch.errors import RunError
 from hpsearch.files import storage_errors, write_atomically
-from hpsearch.run_directory.journal import FORMAT, TAIL, Journal
+from hpsearch.run_directory.journal import FORMAT, TAIL, Journal, decode
 from hpsearch.run_directory.lock import RunLock
 from hpsearch.run_directory.record import JOURNAL, RunRecord, events_of
 from hpsearch.run_directory.results import write_views
@@ -151,6 +151,16 @@ def open_run(
         directory.close()
         raise
     return directory
+
+
+def begun_study(folder: Path) -> dict[str, Any] | None:
+    """The study that began in this folder; None if none has, or if what is there cannot be read."""
+    try:
+        with (folder / JOURNAL).open("rb") as file:
+            event = decode(file.readline().rstrip(b"\n"))
+    except OSError:
+        return None
+    return event.get("study") if event else None
 
 
 def reopen(folder: Path) -> RunDirectory:

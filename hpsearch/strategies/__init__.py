@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hpsearch.strategies.evolution import EvolutionOptions, EvolutionStrategy
 from hpsearch.strategies.grid import GridStrategy
-from hpsearch.strategies.random import RandomStrategy
+from hpsearch.strategies.random import PlainStrategy, RandomStrategy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,11 +16,22 @@ if TYPE_CHECKING:
     from hpsearch.strategies.base import Strategy
 
 
-def make_strategy(name: str, space: Space, *, seed: int, defaults: Mapping[str, Any], points: int) -> Strategy:
-    """The strategy called `name`; `defaults` is the default configuration, `points` a grid's values per parameter."""
+def make_strategy(
+    space: Space, seed: int, defaults: Mapping[str, Any], *, name: str, lag: int, planned: int | None, **options: Any
+) -> Strategy:
+    """The strategy called `name`.
+
+    `defaults` is the default configuration, `planned` the number of trials that it is meant for (None: as many as it
+    has), `options` are those of all strategies (see config.StrategyConfig).
+    """
     if name == "grid":
-        return GridStrategy(space, points)
-    return RandomStrategy(space, seed, defaults)
+        return GridStrategy(space, seed, lag, points=options["points"], planned=planned, rounds=options["rounds"])
+    if name == "evolve":
+        own = {option: options[option] for option in EvolutionOptions.__dataclass_fields__}
+        return EvolutionStrategy(space, seed, lag, defaults, EvolutionOptions(**own))
+    if options["plain"]:
+        return PlainStrategy(space, seed, lag, defaults)
+    return RandomStrategy(space, seed, lag, defaults, options["densify"])
 
 
 __all__ = ["make_strategy"]

@@ -3,27 +3,105 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hpsearch.seeds import Purpose, generator
+from hpsearch.space import Mesh
 
 if TYPE_CHECKING:
-    from hpsearch.space import Config
+    from collections.abc import Iterable
+
+    from hpsearch.space import Config, Space
 
 
 class Strategy(ABC):
-    """Proposes configurations by trial number.
+    """Proposes configurations by trial number: ask in order of the numbers, tell in any order.
 
-    A proposal is a pure function of the space, the seed, the number and what was told, so a run that is killed goes on
-    with the same proposals once the old results are told again.
+    The proposal for trial i is a function of the space, the seed, the proposals before it and the results of at most
+    the trials 0 .. i - lag. These are learned in order of their numbers, and what else was told by then waits. So
+    neither the number of processes nor their speed decides what is tried, and a run that was killed goes on with the
+    same proposals once its results are told again.
+
+    Attributes:
+        lag: see above, at least 1.
+        limit: how many different trials there are; None: no end.
     """
 
+    def __init__(self, space: Space, seed: int, lag: int) -> None:
+        self.space = space
+        self.lag = lag
+        self.limit = space.size()
+        self._seed = seed
+        self._told: dict[int, tuple[Config, float]] = {}
+        self._learned = 0
+        self._first: dict[bytes, int] = {}
+
     @property
-    @abstractmethod
-    def limit(self) -> int | None:
-        """How many different trials there are; None: no end."""
+    def usual_trials(self) -> int | None:
+        """How many trials make a whole search when nobody says; None: as many as one likes."""
+        return None
 
-    @abstractmethod
+    def ready(self, number: int) -> bool:
+        """Whether all results were told that the proposal for trial `number` uses."""
+        return all(n in self._told for n in range(self._learned, self._needs(number)))
+
     def ask(self, number: int) -> Config:
-        """The configuration of trial `number` (from 0, below `limit`), with Python scalars as values."""
+        """The configuration of trial `number` (from 0, below `limit`), with Python scalars as values.
 
-    def tell(self, number: int, config: dict[str, Any], score: float) -> None:  # noqa: B027 - a choice, not an omission
-        """Learn the score (smaller is better, infinity for a failure) of a trial; called in order of numbers."""
+        Every earlier trial was asked for or told before. Raises ValueError when it is not `ready`.
+        """
+        needs = self._needs(number)
+        if not self.ready(number):
+            raise ValueError(f"trial {number} needs the results of trials 0 to {needs - 1}")
+        while self._learned < needs:
+            self._learn(*self._told.pop(self._learned))
+            self._learned += 1
+        config = self._propose(number)
+        self._note(number, config)
+        return config
+
+    def tell(self, number: int, config: Config, score: float) -> None:
+        """Tell the score (smaller is better, infinity for a failure) of a trial."""
+        self._note(number, config)
+        self._told[number] = config, score
+
+    @abstractmethod
+    def _propose(self, number: int) -> Config:
+        """The configuration of trial `number`."""
+
+    def _needs(self, number: int) -> int:
+        """How many results, from trial 0 on, the proposal for trial `number` uses: at most number - lag + 1."""
+        return max(0, number - self.lag + 1)
+
+    def _learn(self, config: Config, score: float) -> None:  # noqa: B027 - a choice, not an omission
+        """Take in the next result; called in order of numbers."""
+
+    def _rng(self, number: int) -> np.random.Generator:
+        """The random numbers of the proposal for trial `number`."""
+        return generator(self._seed, number, Purpose.PROPOSAL)
+
+    def _note(self, number: int, config: Config) -> None:
+        key = self._key(config)
+        self._first[key] = min(number, self._first.get(key, number))
+
+    def _key(self, config: Config) -> bytes:
+        return np.array(self.space.encode(config)).tobytes()
+
+    def _is_new(self, number: int, config: Config) -> bool:
+        """Whether no trial before `number` has this configuration."""
+        return self._first.get(self._key(config), number) >= number
+
+    def _first_new(self, number: int, configs: Iterable[Config]) -> Config:
+        """The first of `configs` that no earlier trial has; if all are known, any free point of the space."""
+        for config in configs:
+            if self._is_new(number, config):
+                return config
+        rng = self._rng(number)
+        if self.limit is None:
+            return self.space.decode(rng.random(self.space.dimensions).tolist())
+        whole = Mesh(self.space, points=self.limit)
+        start = int(rng.integers(whole.size))
+        places = (whole[(start + i) % whole.size] for i in range(whole.size))
+        return next((config for config in places if self._is_new(number, config)), whole[start])

@@ -1,37 +1,105 @@
-"""Grid search: every point of a mesh over the space, by index."""
+"""Grid search: a mesh over the space by index, then denser meshes around the best of it, round after round."""
 
 from __future__ import annotations
 
 import math
+from bisect import insort
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from hpsearch.seeds import Purpose, generator
 from hpsearch.space import Mesh
 from hpsearch.strategies.base import Strategy
+from hpsearch.strategies.sobol import SobolSequence
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from hpsearch.space import Config, Space
 
 GOLDEN = (math.sqrt(5) - 1) / 2
+AREAS = 3
+CANDIDATES = 200  # the best results are looked through for them
+ATTEMPTS = 40
 
 
 class GridStrategy(Strategy):
-    """Each parameter takes at most `points` values, spread on its scale.
+    """Each parameter takes at most `points` values, spread on its scale; then `rounds` rounds of tightening.
 
     The mesh is walked in steps of about its golden section, coprime to its size: every point comes once, and a search
-    that ends early has looked everywhere a little, instead of at one corner.
+    that ends early has looked everywhere a little, instead of at one corner. Of `planned` trials the mesh gets what it
+    needs, but where it is larger than that, half of them.
+
+    Each round halves the distance of the mesh's points, around the best results that are at least one step of the mesh
+    apart (AREAS). Its points are those with each value at the centre or one new step beside it, in the order of a Sobol
+    sequence, for there are 3^sides of them; a category is one of those that the areas have.
     """
 
-    def __init__(self, space: Space, points: int) -> None:
-        self._mesh = Mesh(space, points)
-        self._stride = max(1, round(self._mesh.size * GOLDEN))
-        while math.gcd(self._stride, self._mesh.size) != 1:
+    def __init__(self, space: Space, seed: int, lag: int, *, points: int, planned: int | None, rounds: int) -> None:
+        super().__init__(space, seed, lag)
+        self.mesh = Mesh(space, points)
+        size = self.mesh.size
+        wanted = planned or size
+        self.coarse = size if not rounds or wanted >= size else -(-wanted // 2)
+        self.round_size = max(1, -(-(wanted - self.coarse) // max(rounds, 1)))
+        if not rounds:
+            self.limit = size
+        self._stride = max(1, round(size * GOLDEN))
+        while math.gcd(self._stride, size) != 1:
             self._stride += 1
+        self._unordered = np.array(space.categories) > 0
+        self._steps = 1 / (np.array([max(len(values), 2) for values in self.mesh.values.values()]) - 1.0)
+        cells = np.array(space.cells)
+        self._least = np.where(cells > 0, 1 / np.maximum(cells, 1), 0.0)
+        self._sequence = SobolSequence(space.dimensions, generator(seed, 0, Purpose.PROPOSAL))
+        self._results: list[tuple[float, int, list[float]]] = []
 
     @property
-    def limit(self) -> int:
-        """Points of the mesh."""
-        return self._mesh.size
+    def usual_trials(self) -> int:
+        """The points of the mesh."""
+        return self.mesh.size
 
-    def ask(self, number: int) -> Config:
-        """The configuration of trial `number`."""
-        return self._mesh[number * self._stride % self._mesh.size]
+    def round_of(self, number: int) -> int:
+        """The round of trial `number`: 0 is the mesh over the whole space."""
+        return 0 if number < self.coarse else 1 + (number - self.coarse) // self.round_size
+
+    def _needs(self, number: int) -> int:
+        """A round begins with what was known lag trials before its first."""
+        this = self.round_of(number)
+        return super()._needs(self.coarse + (this - 1) * self.round_size) if this else 0
+
+    def _learn(self, config: Config, score: float) -> None:
+        if score < math.inf:
+            insort(self._results, (score, self._learned, self.space.encode(config)))
+            del self._results[CANDIDATES:]
+
+    def _propose(self, number: int) -> Config:
+        this = self.round_of(number)
+        rest = (self.mesh[i * self._stride % self.mesh.size] for i in range(number, number + ATTEMPTS))
+        if not this:
+            return self._first_new(number, rest)
+        return self._first_new(number, self._around(number, this) if self._results else rest)
+
+    def _around(self, number: int, this: int) -> Iterator[Config]:
+        """Points of the denser meshes, from that of the area whose turn it is."""
+        areas = self._areas(self._steps / 2 ** (this - 1))
+        step = np.maximum(self._steps / 2**this, self._least)
+        centre = areas[number % len(areas)]
+        for attempt in range(ATTEMPTS):
+            point = self._sequence[number // len(areas) + attempt * 7919]
+            ordered = np.clip(centre + (np.floor(point * 3) - 1) * step, 0, 1)
+            choices = areas[(point * len(areas)).astype(int), np.arange(len(point))]
+            yield self.space.decode(np.where(self._unordered, choices, ordered).tolist())
+
+    def _areas(self, step: np.ndarray) -> np.ndarray:
+        """The best results (at most AREAS, sides) that differ in a category or by more than a step on some side."""
+        found: list[np.ndarray] = []
+        for _, _, place in self._results:
+            here = np.array(place)
+            apart = np.where(self._unordered, 1e-9, step * 1.001)
+            if all((np.abs(here - other) > apart).any() for other in found):
+                found.append(here)
+            if len(found) == AREAS:
+                break
+        return np.array(found)

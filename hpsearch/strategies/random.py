@@ -1,35 +1,97 @@
-"""Random search (Bergstra and Bengio 2012): independent draws, each parameter on its own scale."""
+"""Random search (Bergstra and Bengio 2012), each parameter on its own scale, denser where results are good."""
 
 from __future__ import annotations
 
+import math
+from bisect import insort
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from hpsearch.seeds import Purpose, generator
 from hpsearch.strategies.base import Strategy
+from hpsearch.strategies.sobol import SobolSequence
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from hpsearch.space import Config, Space
 
+ATTEMPTS = 20
+AREAS = 50  # at most so many good results are kept as centres
+HALF_WAY = 30  # results after which a draw is local with half of the final share
+WIDTH = 0.15  # sd of a local draw, of a side
+OTHER_CHOICE = 0.15  # share of local draws that change a category
 
-class RandomStrategy(Strategy):
-    """Trial 0 is the point of the space nearest to the defaults, so that a search shows what tuning was worth."""
 
-    def __init__(self, space: Space, seed: int, defaults: Mapping[str, Any]) -> None:
-        self._space = space
-        self._seed = seed
+class PlainStrategy(Strategy):
+    """Independent draws and nothing else, a baseline; only trial 0 is the point nearest to the defaults."""
+
+    def __init__(self, space: Space, seed: int, lag: int, defaults: Mapping[str, Any]) -> None:
+        super().__init__(space, seed, lag)
+        self.limit = None if space.parameters else 1
         self._defaults = defaults
 
-    @property
-    def limit(self) -> int | None:
-        """Draws never end, but a space without parameters has one configuration."""
-        return None if self._space.parameters else 1
+    def _needs(self, number: int) -> int:  # noqa: ARG002 - whatever the number
+        return 0
 
-    def ask(self, number: int) -> Config:
-        """The configuration of trial `number`; its draws come from (seed, number) alone."""
+    def _propose(self, number: int) -> Config:
         if number == 0:
-            return self._space.nearest(self._defaults)
-        return self._space.decode(
-            generator(self._seed, number, Purpose.PROPOSAL).random(self._space.dimensions).tolist()
-        )
+            return self.space.nearest(self._defaults)
+        return self.space.decode(self._rng(number).random(self.space.dimensions).tolist())
+
+
+class RandomStrategy(Strategy):
+    """Points of a scrambled Sobol sequence, none twice, and a growing share of draws around good results.
+
+    Trial 0 is the point of the space nearest to the defaults, so that a search shows what tuning was worth. `densify`
+    is the share of local draws that is approached as results come in; their centres are the best results, about the
+    square root of their number. Trial i is trial i of a longer search too.
+    """
+
+    def __init__(self, space: Space, seed: int, lag: int, defaults: Mapping[str, Any], densify: float) -> None:
+        super().__init__(space, seed, lag)
+        self._defaults = defaults
+        self._densify = densify
+        self._unordered = np.array(space.categories) > 0
+        self._sequence = SobolSequence(space.dimensions, generator(seed, 0, Purpose.PROPOSAL))
+        self._best: list[tuple[float, int, list[float]]] = []
+
+    def _needs(self, number: int) -> int:
+        return super()._needs(number) if self._is_local(number, self._rng(number)) else 0
+
+    def _is_local(self, number: int, rng: np.random.Generator) -> bool:
+        results = super()._needs(number)
+        return rng.random() < self._densify * results / (results + HALF_WAY)
+
+    def _learn(self, config: Config, score: float) -> None:
+        if score < math.inf:
+            insort(self._best, (score, self._learned, self.space.encode(config)))
+            del self._best[AREAS:]
+
+    def _propose(self, number: int) -> Config:
+        if number == 0:
+            return self.space.nearest(self._defaults)
+        rng = self._rng(number)
+        points = self._near(rng) if self._is_local(number, rng) and self._best else self._far(number, rng)
+        return self._first_new(number, (self.space.decode(point.tolist()) for point in points))
+
+    def _far(self, number: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+        yield self._sequence[number - 1]
+        for _ in range(ATTEMPTS):
+            yield rng.random(self.space.dimensions)
+
+    def _near(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
+        areas = self._best[: math.isqrt(self._learned) + 1]
+        for _ in range(ATTEMPTS):
+            center = np.array(areas[rng.integers(len(areas))][2])
+            ordered = reflect(center + WIDTH * rng.standard_normal(len(center)))
+            anything = rng.random((2, len(center)))
+            other = np.where(anything[0] < OTHER_CHOICE, anything[1], center)
+            yield np.where(self._unordered, other, ordered)
+
+
+def reflect(places: np.ndarray) -> np.ndarray:
+    """Places that left [0, 1] by less than its length, thrown back at its ends."""
+    inside = np.abs(places)
+    return np.clip(np.where(inside > 1, 2 - inside, inside), 0, 1)

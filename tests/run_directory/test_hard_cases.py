@@ -185,6 +185,10 @@ class Nothing:
     def tell(self, *_):
         """Listen."""
 
+    def ready(self, _):
+        """Need no results."""
+        return True
+
 
 def test_a_run_that_has_all_its_trials_is_done_whatever_the_clock_says(open_here, make_result):
     with open_here() as directory:
