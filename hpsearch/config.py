@@ -167,11 +167,16 @@ class StudyConfig(Section):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     space: dict[str, Any] | None = None
     strategy: StrategyConfig = StrategyConfig()
+    prune: Literal["auto"] | bool = "auto"
     run: dict[str, Any] | None = None
 
     def search_space(self) -> Space:
         """The parameters, constants and conditions of the resolved study, with `epochs` always among them."""
         return space_from_spec(self.space or {})
+
+    def longest_trial(self) -> int:
+        """Epochs of the longest trial that the resolved study may have."""
+        return self.budget.epochs or self.search_space().parameters["epochs"].mesh(2)[-1]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data in the order of the schema; `run` only where there is one."""

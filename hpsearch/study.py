@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from hpsearch.trial import Trial, TrialState, best_of, score
+from hpsearch.trial import Trial, TrialResult, TrialState, best_of, cut_short, score
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from hpsearch.executors.base import Executor
     from hpsearch.run_directory.directory import RunDirectory
     from hpsearch.strategies.base import Strategy
-    from hpsearch.trial import TrialResult
+    from hpsearch.strategies.pruning import Pruner
+    from hpsearch.trial import RungReport
 
 WAIT_SECONDS = 0.1
 LAST_PER_SLOT = 4
+MOST_HELD = 64
 
 
 class Observer(Protocol):
@@ -56,6 +58,9 @@ class Study:
     what it proposes does not depend on who was faster. What the run directory already holds is told, not run again.
     With several slots, the costliest (by `cost`) of the last few trials begin first, so that no long one is left to run
     alone. No result depends on that.
+
+    With a `pruner` a trial begins with the limits that are known by then, and runs on where they are not. Its result
+    waits (`held`) until it is known whether it should have been stopped on its way, and is then cut short.
     """
 
     def __init__(
@@ -65,8 +70,10 @@ class Study:
         numbers: Sequence[int],
         stop: StopRules,
         cost: Callable[[Trial], float] = lambda _: 0.0,
+        pruner: Pruner | None = None,
     ) -> None:
         self._directory = directory
+        self._pruner = pruner
         self._record = directory.record
         self._strategy = strategy
         self._numbers = numbers
@@ -74,6 +81,8 @@ class Study:
         self._cost = cost
         self._asked = 0
         self._ahead: list[Trial] = []
+        self._running: set[int] = set()
+        self._held: dict[int, TrialResult] = {}
         self._gapless = 0
         self._goal_place: int | None = None
         self.best = best_of(
@@ -83,13 +92,14 @@ class Study:
         )
         for result in self._record.results.values():
             self._tell(result)
+            if pruner is not None:
+                pruner.tell(result.number, result.reports)
 
     def run(self, executor: Executor, observer: Observer, keep: Callable[[TrialResult], None]) -> str:
         """Go on until the end; return its reason: done, goal, timeout or interrupted.
 
         `keep` is given each result that is the best so far, with its weights, before they are dropped.
         """
-        outstanding = 0
         while True:
             self._look_for_goal()
             if self._goal_place is not None:
@@ -99,20 +109,52 @@ class Study:
             reason = self._stop.reason()
             if reason:
                 return self._finish(reason, self._gapless)
-            while outstanding < executor.slots and (trial := self._next_trial(executor.slots)):
+            while len(self._running) < executor.slots and (trial := self._next_trial(executor.slots)):
                 self._directory.start(trial)
-                executor.submit(trial)
-                outstanding += 1
-            results = executor.wait(WAIT_SECONDS)
-            for result in results:
-                outstanding -= 1
+                self._running.add(trial.number)
+                executor.submit(self._with_limits(trial))
+            arrived = executor.wait(WAIT_SECONDS)
+            for item in arrived:
+                self._arrive(item)
+            for result in self._settled():
                 self._take(result, keep)
                 observer.finished(result, self.best)
-            if not results:
+            if not arrived:
                 observer.tick()
+
+    def _with_limits(self, trial: Trial) -> Trial:
+        if self._pruner is None:
+            return trial
+        self._pruner.forget(min({*self._running, *self._held}))
+        return replace(trial, limits=self._pruner.limits(trial.number))
+
+    def _arrive(self, item: TrialResult | RungReport) -> None:
+        if isinstance(item, TrialResult):
+            self._running.remove(item.number)
+            self._held[item.number] = item
+            if self._pruner is not None:
+                self._pruner.end(item.number, item.reports, item.rungs_gone_past(self._pruner.rungs))
+        elif self._pruner is not None:
+            self._pruner.report(item.number, item.rung, item.score)
+
+    def _settled(self) -> Iterator[TrialResult]:
+        """The results that no open decision holds back, cut short where they should have been stopped."""
+        for number in sorted(self._held):
+            result = self._held[number]
+            if self._pruner is not None:
+                stop = self._pruner.stopped_at(number)
+                if stop is None:
+                    continue
+                if stop >= 0:
+                    result = cut_short(result, stop, self._pruner.rungs, self._record.metric)
+                self._pruner.tell(number, result.reports)
+            del self._held[number]
+            yield result
 
     def _next_trial(self, slots: int) -> Trial | None:
         """The trial that is to begin next; None while its proposal waits for results, and when all have begun."""
+        if len(self._held) >= MOST_HELD:
+            return None
         few = LAST_PER_SLOT * slots
         last = len(self._numbers) - (few if slots > 1 and len(self._numbers) > 2 * few else 0)
         while self._asked < len(self._numbers) and (self._asked > last or not self._ahead):

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
 
 CURVE_DIGITS = 7
+DEV_METRIC = 3  # its place in engine.layout.CURVES
 SCALED_METRICS = ("rmse", "mae")  # in units of the target, while the engine works on the standardised one
 TASK_METRICS = {"classification": ("log_loss", "accuracy"), "regression": ("rmse", "mae", "r2")}
 
@@ -30,10 +31,24 @@ class TrialState(StrEnum):
 
 @dataclass(frozen=True)
 class Trial:
-    """A number, which with the root seed decides every random draw, and the hyperparameters to try."""
+    """A number, which with the root seed decides every random draw, and the hyperparameters to try.
+
+    limits: (epoch, score) pairs in the order of epochs; a trial whose best score after that epoch is above the limit
+    ends there.
+    """
 
     number: int
     config: dict[str, Any]
+    limits: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class RungReport:
+    """A trial that goes on has passed the rung with index `rung`; its best score so far."""
+
+    number: int
+    rung: int
+    score: float
 
 
 @dataclass
@@ -42,8 +57,10 @@ class TrialResult:
 
     metrics: `dev_<metric>` and `train_<metric>` at the best epoch, smaller names as in reported_metrics.
     curves: one list for each of engine.layout.CURVES. health: `epochs` in which the layers were looked at, and for each
-    of engine.layout.HEALTH a list of one value per layer for each of them. weights: flat vector of the best epoch, not
-    kept in the journal.
+    of engine.layout.HEALTH a list of one value per layer for each of them. weights: flat vector of the best epoch.
+    reports: the best score so far at each rung of the study, infinity at those behind the epoch at
+    which it was stopped or failed. epoch_updates, epoch_flop: of one epoch; these two and the weights are not kept in
+    the journal.
     """
 
     number: int
@@ -62,15 +79,24 @@ class TrialResult:
     seconds: float = 0.0
     worker: int = 0
     weights: np.ndarray | None = None
+    reports: list[float] = field(default_factory=list)
+    epoch_updates: int = 0
+    epoch_flop: float = 0.0
+
+    def rungs_gone_past(self, rungs: Sequence[int]) -> int:
+        """At how many of the rungs it was not at its end, so that it could be stopped there."""
+        more = self.state is TrialState.PRUNED or self.updates > self.epochs * self.epoch_updates
+        return sum(epoch < self.epochs + more for epoch in rungs)
 
 
 @dataclass(frozen=True)
 class TrialSettings:
-    """What all trials of a study share."""
+    """What all trials of a study share. `rungs` are the epochs at which they are compared while they run."""
 
     seed: int
     metric: str
     trial_timeout: float | None = None
+    rungs: tuple[int, ...] = ()
 
 
 class SearchData(Protocol):
@@ -88,7 +114,7 @@ class SearchData(Protocol):
 
 
 class Watcher(Protocol):
-    """Told by a running trial after each slice of training; may end it by raising."""
+    """Told by a running trial after each slice of training; may abandon it by raising."""
 
     def __call__(self, trial: Trial, training: Any) -> None:
         """Look at the training under way."""
@@ -128,20 +154,40 @@ def run_trial(trial: Trial, data: SearchData, settings: TrialSettings, watch: Wa
     result = TrialResult(trial.number, trial.config, TrialState.FAIL, parameters=network.parameters, started=began)
     try:
         training = Training(network, train, dev)
-        while training.advance():
+        limits = iter(trial.limits)
+        epoch, limit = next(limits, (None, math.inf))
+        while training.advance(until=epoch):
             if settings.trial_timeout and time.perf_counter() - clock > settings.trial_timeout:
                 result.error = f"timeout: longer than {settings.trial_timeout:g} s"
                 break
             if watch:
                 watch(trial, training)
+            if training.epochs == epoch:
+                if best_scores(training, data.target_sd, settings.metric)[-1] > limit:
+                    result.state = TrialState.PRUNED
+                    break
+                epoch, limit = next(limits, (None, math.inf))
         if watch:
             watch(trial, training)
     except MemoryError:
         result.error = f"memory: no room for {network.parameters} parameters"
+        result.reports = [math.inf] * len(settings.rungs)
         return result
     _record(result, training, train, dev, data, settings)
     result.seconds = time.perf_counter() - clock
     return result
+
+
+def best_scores(training: Any, target_sd: float, metric: str) -> np.ndarray:
+    """The best score (smaller is better) up to each finished epoch (epochs,)."""
+    import numpy as np  # noqa: PLC0415 - commands that only read results need none
+
+    from hpsearch.engine.hyperparameters import MAXIMIZED_METRICS  # noqa: PLC0415
+
+    sign = -1.0 if metric in MAXIMIZED_METRICS else 1.0
+    scale = target_sd if metric in SCALED_METRICS else 1.0
+    values = training.curve_rows()[:, DEV_METRIC] * (sign * scale)
+    return np.fmin.accumulate(np.where(np.isnan(values), math.inf, values))
 
 
 def _record(
@@ -149,12 +195,17 @@ def _record(
 ) -> None:
     network = training.network
     result.epochs, result.updates = training.epochs, training.updates
-    result.gflop = _digits(network.epoch_flops(len(train.inputs)) * training.epochs / 1e9)
+    result.epoch_updates, result.epoch_flop = training.updates_per_epoch, network.epoch_flops(len(train.inputs))
+    result.gflop = _digits(result.epoch_flop * training.epochs / 1e9)
     result.curves = _curves(training, settings.metric, data.target_sd)
     result.health = _health(training)
     if training.status == "diverged":
         result.error = f"diverged: {training.diverged_in} overflowed or exploded after update {training.updates}"
-    if result.error:
+    ended = not result.error and result.state is not TrialState.PRUNED
+    scores = best_scores(training, data.target_sd, settings.metric).tolist()
+    last = scores[-1] if scores and ended else math.inf
+    result.reports = [scores[rung - 1] if rung <= len(scores) else last for rung in settings.rungs]
+    if not ended:
         return
     result.state = TrialState.COMPLETE
     result.best_epoch = training.best_epoch
@@ -170,6 +221,36 @@ def _record(
         result.error = f"undefined: {settings.metric} cannot be computed on the dev part"
         return
     result.weights = training.best
+
+
+def cut_short(result: TrialResult, rung: int, rungs: Sequence[int], metric: str) -> TrialResult:
+    """The same trial, stopped at the rung of `rungs` with this index, however far it went on.
+
+    What is told of it comes from its curves, so it is the same whether it stopped by itself or ran on. It has no
+    weights.
+    """
+    from hpsearch.engine.hyperparameters import MAXIMIZED_METRICS  # noqa: PLC0415
+
+    epochs = rungs[rung]
+    curves = {name: values[:epochs] for name, values in result.curves.items()}
+    choose = max if metric in MAXIMIZED_METRICS else min
+    finite = [value for value in curves["dev_metric"] if math.isfinite(value)]
+    best = curves["dev_metric"].index(choose(finite)) if finite else 0
+    seen = sum(epoch <= epochs for epoch in result.health["epochs"])
+    return replace(
+        result,
+        state=TrialState.PRUNED,
+        metrics={f"{part}_{metric}": curves[f"{part}_metric"][best] for part in ("dev", "train")},
+        best_epoch=best + 1,
+        epochs=epochs,
+        updates=epochs * result.epoch_updates,
+        gflop=_digits(result.epoch_flop * epochs / 1e9),
+        error="",
+        curves=curves,
+        health={name: values[:seen] for name, values in result.health.items()},
+        reports=[score if i <= rung else math.inf for i, score in enumerate(result.reports)],
+        weights=None,
+    )
 
 
 def _curves(training: Any, metric: str, target_sd: float) -> dict[str, list[float]]:
@@ -201,15 +282,14 @@ def _digits(value: float) -> float:
 
 
 def score(result: TrialResult, metric: str, maximize: bool) -> float:  # noqa: FBT001
-    """The value to minimise; infinity for a trial without one."""
-    if result.state is not TrialState.COMPLETE:
+    """The value to minimise, of a pruned trial the best that it came to; infinity for a trial without one."""
+    value = result.metrics.get(f"dev_{metric}", math.nan) if result.state is not TrialState.FAIL else math.nan
+    if math.isnan(value):
         return math.inf
-    value = result.metrics[f"dev_{metric}"]
     return -value if maximize else value
 
 
 def best_of(results: Mapping[int, TrialResult], metric: str, maximize: bool) -> TrialResult | None:  # noqa: FBT001
-    """The result with the best score, of equal ones the lowest number; None if no trial has one."""
-    key: Callable[[TrialResult], tuple[float, int]] = lambda r: (score(r, metric, maximize), r.number)  # noqa: E731
-    found = min(results.values(), key=key, default=None)
-    return found if found is not None and found.state is TrialState.COMPLETE else None
+    """The complete result with the best score, of equal ones the lowest number; None if no trial is complete."""
+    complete = (result for result in results.values() if result.state is TrialState.COMPLETE)
+    return min(complete, key=lambda r: (score(r, metric, maximize), r.number), default=None)

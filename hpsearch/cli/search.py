@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hpsearch.run_directory.directory import RunDirectory
     from hpsearch.run_directory.record import RunRecord
     from hpsearch.strategies.base import Strategy
+    from hpsearch.strategies.pruning import Pruner
     from hpsearch.trial import Trial, TrialResult
 
 MAX_MESH = 1_000  # more of them are run only when somebody says how many
@@ -153,6 +154,12 @@ def search(
             help="Trial i uses results of trials 0 to i-L [a tenth of the trials, 8 to 64]; more processes would wait.",
         ),
     ] = None,
+    prune: Annotated[
+        bool | None,
+        typer.Option(
+            "--prune/--no-prune", envvar="HPSEARCH_PRUNE", help="Stop trials that are worse than most on their way."
+        ),
+    ] = None,
     only: Annotated[
         str | None,
         typer.Option(metavar="TRIALS", help="Run only these trials of the study: 17 or 3,17 or 10-19."),
@@ -182,7 +189,7 @@ def search(
     flags = {
         "data.target": target, "budget.trials": trials, "budget.epochs": epochs, "metric": metric, "seed": seed,
         "budget.timeout": timeout, "budget.trial_timeout": trial_timeout, "goal": goal, "max_failures": max_failures,
-        "strategy.lag": lag,
+        "strategy.lag": lag, "prune": prune,
     }  # fmt: skip
     overrides |= {key: value for key, value in flags.items() if value is not None}
     plan = _plan(source, overrides, parameter or [], out, overwrite=overwrite, quiet=quiet, verbose=verbose)
@@ -202,12 +209,13 @@ def search(
 
 @dataclass(frozen=True)
 class _Plan:
-    """A resolved study with its data, its strategy, and the run directory."""
+    """A resolved study with its data, its strategy and pruner, and the run directory."""
 
     folder: Path
     study: StudyConfig
     data: Dataset
     strategy: Strategy
+    pruner: Pruner | None
 
 
 def _plan(
@@ -247,7 +255,21 @@ def _plan(
     strategy = make_strategy(
         study.search_space(), study.seed, default_configuration(train_rows), **study.strategy.model_dump()
     )
-    return _Plan(folder, study, data, strategy)
+    return _Plan(folder, study, data, strategy, _pruner(study, data))
+
+
+def _pruner(study: StudyConfig, data: Dataset) -> Pruner | None:
+    """What stops bad trials on their way; None where the study wants none, or trials are too short."""
+    from hpsearch.diagnosis.baseline import constant_score
+    from hpsearch.engine.hyperparameters import MAXIMIZED_METRICS
+    from hpsearch.strategies.pruning import Pruner, rungs_below
+
+    rungs = rungs_below(study.longest_trial()) if study.prune else ()
+    if not rungs:
+        return None
+    normalize = next(iter(data.arrays.inputs["train"]))
+    constant = constant_score(data.part("train", normalize), data.part("dev", normalize), study.metric, data.target_sd)
+    return Pruner(rungs, study.strategy.lag, -constant if study.metric in MAXIMIZED_METRICS else constant)
 
 
 def _source_name(source: str, data_source: str) -> str:
@@ -403,7 +425,7 @@ class _Run:
                     began + timeout if timeout else None,
                     lambda: signals.received is not None,
                 )
-                study = Study(directory, plan.strategy, self._numbers, stop, self._cost)
+                study = Study(directory, plan.strategy, self._numbers, stop, self._cost, plan.pruner)
                 try:
                     with self._executor(directory, progress, stop, idle=done == len(self._numbers)) as executor:
                         self._reason = study.run(executor, progress, lambda result: self._keep(directory, result))
@@ -438,7 +460,8 @@ class _Run:
         from hpsearch.trial import TrialSettings
 
         study = self._plan.study
-        settings = TrialSettings(study.seed, study.metric, study.budget.trial_timeout)
+        rungs = self._plan.pruner.rungs if self._plan.pruner else ()
+        settings = TrialSettings(study.seed, study.metric, study.budget.trial_timeout, rungs)
         if self._mode is Mode.PANDA or idle:
             return PandaExecutor(self._plan.data, settings, progress.watch, lambda: stop.reason() is not None)
         from hpsearch.data.sharing import save_shared

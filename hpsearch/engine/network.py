@@ -251,12 +251,19 @@ class Training:
         # A first guess at the updates of a slice, from a slow machine's 1 GFLOP/s; then measured.
         self._slice = max(1, int(SLICE_SECONDS * 1e9 / max(update_flops(sizes, batch), 1e5)))
 
-    def advance(self) -> bool:
-        """Train for about 50 ms; return whether there is more to do. How it is cut into slices changes no result."""
+    def advance(self, until: int | None = None) -> bool:
+        """Train for about 50 ms, but not beyond epoch `until`; return whether there is more to do.
+
+        How it is cut into slices changes no result.
+        """
+        updates = self._slice
+        if until is not None:
+            updates = min(updates, until * self.updates_per_epoch - self.updates)
         start = time.perf_counter()
-        status = self.advance_by(self._slice)
+        status = self.advance_by(updates)
         seconds = time.perf_counter() - start
-        self._slice = max(1, int(self._slice * min(4.0, SLICE_SECONDS / max(seconds, 1e-6))))
+        if updates == self._slice:
+            self._slice = max(1, int(self._slice * min(4.0, SLICE_SECONDS / max(seconds, 1e-6))))
         return status == RUNNING
 
     def advance_by(self, updates: int) -> int:
@@ -267,6 +274,12 @@ class Training:
     def status(self) -> str:
         """One of layout.STATUSES."""
         return STATUSES[int(self.state["status"][0])]
+
+    @property
+    def updates_per_epoch(self) -> int:
+        """The last one of an epoch may have fewer rows."""
+        rows = len(self.train.inputs)
+        return -(-rows // self.network.batch_rows(rows))
 
     @property
     def epochs(self) -> int:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from hpsearch.trial import Trial, TrialResult
+    from hpsearch.trial import RungReport, Trial, TrialResult
 
 
 class Executor(ABC):
@@ -28,8 +28,8 @@ class Executor(ABC):
         """Take a trial to run."""
 
     @abstractmethod
-    def wait(self, seconds: float) -> list[TrialResult]:
-        """Results that are there, after waiting for the first at most about `seconds`; perhaps none."""
+    def wait(self, seconds: float) -> list[TrialResult | RungReport]:
+        """What is there after waiting for it at most about `seconds`: results, and reports of those that still run."""
 
     def close(self) -> None:  # noqa: B027 - an executor without processes has nothing to end
         """End all that still runs."""

@@ -7,6 +7,7 @@ loaded; the data are files that all of them map, so they lie in memory once.
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import signal
 import sys
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING
 from hpsearch import errors
 from hpsearch.errors import NoValidTrialError
 from hpsearch.executors.base import Executor
-from hpsearch.trial import Trial, TrialResult, TrialState
+from hpsearch.trial import RungReport, Trial, TrialResult, TrialState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,8 +109,8 @@ class CaviarExecutor(Executor):
         limited = self._settings.trial_timeout and worker.trial
         worker.deadline = time.monotonic() + self._settings.trial_timeout + GRACE_SECONDS if limited else None
 
-    def wait(self, seconds: float) -> list[TrialResult]:
-        """Collect results; replace workers that died or hang."""
+    def wait(self, seconds: float) -> list[TrialResult | RungReport]:
+        """Collect results and reports; replace workers that died or hang."""
         now = time.monotonic()
         deadlines = [worker.deadline - now for worker in self._workers if worker.deadline is not None]
         ready = set(connection.wait([w.pipe for w in self._workers], max(0.0, min([seconds, *deadlines]))))
@@ -139,7 +140,7 @@ class CaviarExecutor(Executor):
         _kill(worker)
         return self._failed(worker, f"timeout: longer than {self._settings.trial_timeout:g} s")
 
-    def _take(self, worker: _Worker, kind: str, content: Any) -> TrialResult | None:
+    def _take(self, worker: _Worker, kind: str, content: Any) -> TrialResult | RungReport | None:
         """What a message of a worker means."""
         if kind == "error":
             name, text = content
@@ -150,7 +151,8 @@ class CaviarExecutor(Executor):
             worker.ready = True
             self._set_deadline(worker)
             return None
-        worker.trial = worker.deadline = None
+        if kind == "result":
+            worker.trial = worker.deadline = None
         return content
 
     def _bury(self, worker: _Worker) -> TrialResult | None:
@@ -186,6 +188,7 @@ class CaviarExecutor(Executor):
             error=reason,
             started=time.time(),
             worker=worker.number,
+            reports=[math.inf] * len(worker.trial.limits),
         )
 
     def close(self) -> None:

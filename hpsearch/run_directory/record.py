@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -110,6 +111,7 @@ def events_of(result: TrialResult) -> list[dict[str, Any]]:
         "parameters": result.parameters,
         "gflop": result.gflop,
         "error": result.error,
+        "reports": [score if math.isfinite(score) else None for score in result.reports],
         "started": round(result.started, 3),
         "seconds": round(result.seconds, 6),
         "worker": result.worker,
@@ -124,8 +126,10 @@ def events_of(result: TrialResult) -> list[dict[str, Any]]:
 
 def result_of(event: dict[str, Any]) -> TrialResult:
     """The result that a "trial" event tells, without its curves."""
-    rest = {name: value for name, value in event.items() if name not in ("event", "seq", "crc", "trial", "state")}
-    return TrialResult(number=event["trial"], state=TrialState(event["state"]), **rest)
+    own = ("event", "seq", "crc", "trial", "state", "reports")
+    rest = {name: value for name, value in event.items() if name not in own}
+    reports = [math.inf if score is None else score for score in event.get("reports", [])]
+    return TrialResult(number=event["trial"], state=TrialState(event["state"]), reports=reports, **rest)
 
 
 def read_curves(folder: Path, record: RunRecord, number: int) -> dict[str, list[float | None]]:
