@@ -156,6 +156,13 @@ class StrategyConfig(Section):
         return self.model_copy(update={"lag": lag, "planned": self.planned or before.get("planned") or trials})
 
 
+class FinalistsConfig(Section):
+    """How many of the best trials are trained again, so many times each; top null: what suits the number of trials."""
+
+    top: Annotated[int, Field(ge=0, le=1000)] | None = None
+    seeds: Annotated[int, Field(ge=2, le=100)] = 3
+
+
 class StudyConfig(Section):
     """A whole study. `run` is what a run directory's study.yaml notes of its making; it decides nothing."""
 
@@ -167,6 +174,7 @@ class StudyConfig(Section):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     space: dict[str, Any] | None = None
     strategy: StrategyConfig = StrategyConfig()
+    finalists: FinalistsConfig = FinalistsConfig()
     prune: Literal["auto"] | bool = "auto"
     run: dict[str, Any] | None = None
 

@@ -1,4 +1,4 @@
-"""Random streams: every random number depends on the root seed, the trial's number and the purpose, on nothing else."""
+"""Random streams: every random number depends on root seed, trial, purpose and repeat, on nothing else."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Purpose(IntEnum):
     AUGMENT = 4
 
 
-def stream_key(seed: int, trial: int, purpose: Purpose) -> int:
-    """A uint64 key for the counter-based generators of the engine."""
-    return int(_sequence(seed, trial, purpose).generate_state(1, np.uint64)[0])
+def stream_key(seed: int, trial: int, purpose: Purpose, repeat: int = 0) -> int:
+    """A uint64 key for the counter-based generators of the engine; `repeat` numbers the trainings of one trial."""
+    return int(_sequence(seed, trial, purpose, repeat).generate_state(1, np.uint64)[0])
 
 
 def generator(seed: int, trial: int, purpose: Purpose) -> np.random.Generator:
@@ -27,5 +27,5 @@ def generator(seed: int, trial: int, purpose: Purpose) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(_sequence(seed, trial, purpose)))
 
 
-def _sequence(seed: int, trial: int, purpose: Purpose) -> np.random.SeedSequence:
-    return np.random.SeedSequence(seed, spawn_key=(trial, int(purpose)))
+def _sequence(seed: int, trial: int, purpose: Purpose, repeat: int = 0) -> np.random.SeedSequence:
+    return np.random.SeedSequence(seed, spawn_key=(trial, int(purpose), *([repeat] if repeat else [])))

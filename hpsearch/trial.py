@@ -34,12 +34,13 @@ class Trial:
     """A number, which with the root seed decides every random draw, and the hyperparameters to try.
 
     limits: (epoch, score) pairs in the order of epochs; a trial whose best score after that epoch is above the limit
-    ends there.
+    ends there. repeat: from 1 on it is trained again with fresh random numbers.
     """
 
     number: int
     config: dict[str, Any]
     limits: tuple[tuple[int, float], ...] = ()
+    repeat: int = 0
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ class TrialResult:
     reports: list[float] = field(default_factory=list)
     epoch_updates: int = 0
     epoch_flop: float = 0.0
+    repeat: int = 0
 
     def rungs_gone_past(self, rungs: Sequence[int]) -> int:
         """At how many of the rungs it was not at its end, so that it could be stopped there."""
@@ -139,7 +141,7 @@ def run_trial(trial: Trial, data: SearchData, settings: TrialSettings, watch: Wa
     began = time.time()
     clock = time.perf_counter()
     streams = (Purpose.INIT, Purpose.SHUFFLE, Purpose.DROPOUT, Purpose.AUGMENT)
-    keys = tuple(stream_key(settings.seed, trial.number, purpose) for purpose in streams)
+    keys = tuple(stream_key(settings.seed, trial.number, purpose, trial.repeat) for purpose in streams)
     network = Network(
         trial.config,
         n_inputs=data.n_inputs,
@@ -151,7 +153,14 @@ def run_trial(trial: Trial, data: SearchData, settings: TrialSettings, watch: Wa
     )
     normalize = network.hyperparameters["normalize"]
     train, dev = data.part("train", normalize), data.part("dev", normalize)
-    result = TrialResult(trial.number, trial.config, TrialState.FAIL, parameters=network.parameters, started=began)
+    result = TrialResult(
+        trial.number,
+        trial.config,
+        TrialState.FAIL,
+        parameters=network.parameters,
+        started=began,
+        repeat=trial.repeat,
+    )
     try:
         training = Training(network, train, dev)
         limits = iter(trial.limits)

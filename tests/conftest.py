@@ -46,7 +46,7 @@ def wine():
 @pytest.fixture(scope="session")
 def shared_wine(wine, tmp_path_factory):
     folder = tmp_path_factory.mktemp("wine") / "shared"
-    save_shared(wine, folder)
+    save_shared(wine, folder / "0")
     return folder
 
 

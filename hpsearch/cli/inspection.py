@@ -96,18 +96,39 @@ def _best_table(folder: Path, record: RunRecord, found: dict[str, Any]) -> str:
               for name, value in found["scores"]["dev"].items()]  # fmt: skip
     width = max((len(name) for name, _ in searched), default=0)
     lines = [
-        f"Best of {found['trials']} trials: trial {found['trial']}, chosen by dev {record.metric}",
+        f"Best of {found['trials']} trials: trial {found['trial']}, chosen by {_how_chosen(record, found)}",
         "",
         *("  " + line for line in table_text([["score", "dev", "train"], *scores]).splitlines()),
         "",
         *(f"  {name.ljust(width)}  {value}" for name, value in searched),
         *([f"  fixed: {', '.join(fixed)}"] if fixed else []),
         "",
+        *_finals_lines(record, found),
         f"  best after epoch {found['best_epoch']} of {found['epochs']}",
         f"  {readable(found['parameters'])} parameters, {readable(found['gflop'])} GFLOP",
         f"  run directory: {folder}",
     ]
     return "\n".join(lines)
+
+
+def _how_chosen(record: RunRecord, found: dict[str, Any]) -> str:
+    if "repeats" not in found:
+        return f"dev {record.metric}"
+    return f"mean dev {record.metric} of {found['repeats']} more trainings"
+
+
+def _finals_lines(record: RunRecord, found: dict[str, Any]) -> list[str]:
+    """What the finals say: the winner's score without its luck, and who is as good."""
+    if found.get("mean") is None:
+        return []
+    fresh = "fresh seeds and splits" if found["fresh_splits"] else "fresh seeds"
+    level = [str(rival["trial"]) for rival in found["runners_up"] if not rival.get("told_apart", True)]
+    others = f"not told apart from it: trial{'s' if len(level) > 1 else ''} {', '.join(level)}"
+    mean, sd = readable(found["mean"]), readable(found["sd"])
+    return [
+        f"  with {found['repeats']} {fresh}: dev {record.metric} {mean}, sd {sd}",
+        f"  {others if level else 'better than the other finalists beyond chance'}",
+    ]
 
 
 def data(

@@ -33,15 +33,16 @@ def say(message: str) -> None:
 
 
 class Progress:
-    """Observes a study of `total` trials of which `done` are there; `metric` is the name of the score."""
+    """Observes `total` trials of which `done` are there; `metric` is the name of the score, `unit` what is counted."""
 
-    def __init__(self, style: ProgressStyle, total: int, done: int, metric: str) -> None:
+    def __init__(self, style: ProgressStyle, total: int, done: int, metric: str, unit: str = "trials") -> None:
         if style is ProgressStyle.AUTO:
             style = ProgressStyle.BAR if sys.stderr.isatty() else ProgressStyle.PLAIN
         self._style = style
         self._total = total
         self._done = done
         self._metric = metric
+        self._unit = unit
         self._failures = 0
         self._said = time.monotonic()
         self._said_done = done
@@ -76,7 +77,8 @@ class Progress:
             self._bar.set_postfix_str(best_so_far, refresh=False)
             self._bar.update(1)
         elif self._style is ProgressStyle.PLAIN and self._is_due():
-            self._line(f"{self._done} of {self._total} trials, {best_so_far or 'none with a score yet'}")
+            standing = "" if self._unit != "trials" else f", {best_so_far or 'none with a score yet'}"
+            self._line(f"{self._done} of {self._total} {self._unit}{standing}")
             self._said, self._said_done = time.monotonic(), self._done
 
     def _is_due(self) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shlex
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,10 +26,12 @@ if TYPE_CHECKING:
     from hpsearch.config import StudyConfig
     from hpsearch.data.dataset import Dataset
     from hpsearch.executors.base import Executor
+    from hpsearch.finals import Finals
     from hpsearch.run_directory.directory import RunDirectory
     from hpsearch.run_directory.record import RunRecord
     from hpsearch.strategies.base import Strategy
     from hpsearch.strategies.pruning import Pruner
+    from hpsearch.study import StopRules
     from hpsearch.trial import Trial, TrialResult
 
 MAX_MESH = 1_000  # more of them are run only when somebody says how many
@@ -146,6 +149,14 @@ def search(
             help="Exit 3 when more trials fail: a count, or a share below 1.",
         ),
     ] = None,
+    finalists: Annotated[
+        str | None,
+        typer.Option(
+            metavar="K",
+            envvar="HPSEARCH_FINALISTS",
+            help="Train the K best again, with fresh seeds; choose by the mean. 0: no [5; fewer if few trials].",
+        ),
+    ] = None,
     lag: Annotated[
         str | None,
         typer.Option(
@@ -181,6 +192,8 @@ def search(
     debug: Annotated[bool, typer.Option("--debug", help="Show the place of an error.")] = False,  # noqa: ARG001 - read by app.main
 ) -> None:
     """Find out what is to be run, and run it."""
+    from hpsearch.strategies.base import GivenStrategy
+
     began = time.monotonic()
     _job_count(jobs)
     if require_goal and goal is None:
@@ -189,7 +202,7 @@ def search(
     flags = {
         "data.target": target, "budget.trials": trials, "budget.epochs": epochs, "metric": metric, "seed": seed,
         "budget.timeout": timeout, "budget.trial_timeout": trial_timeout, "goal": goal, "max_failures": max_failures,
-        "strategy.lag": lag, "prune": prune,
+        "strategy.lag": lag, "prune": prune, "finalists.top": finalists,
     }  # fmt: skip
     overrides |= {key: value for key, value in flags.items() if value is not None}
     plan = _plan(source, overrides, parameter or [], out, overwrite=overwrite, quiet=quiet, verbose=verbose)
@@ -198,6 +211,8 @@ def search(
 
         print(dump(plan.study.to_dict()), end="")
         return
+    if only and (recorded := _recorded(source)):
+        plan = replace(plan, strategy=GivenStrategy(plan.strategy.space, recorded), pruner=None)
     numbers = _only(only, plan.strategy) if only else _numbers(plan.study, plan.strategy)
     if dry_run:
         _print_dry_run(plan, numbers, form, _job_count(jobs) if mode is Mode.CAVIAR else 1)
@@ -216,6 +231,15 @@ class _Plan:
     data: Dataset
     strategy: Strategy
     pruner: Pruner | None
+    split_again: bool
+
+    def data_of(self, repeat: int) -> Dataset:
+        """The data for one repeat: with a split of its own where there are few rows."""
+        from hpsearch.data.dataset import load_dataset
+
+        if not repeat or not self.split_again:
+            return self.data
+        return load_dataset(**self.study.data.loading(), normalize=tuple(self.data.normalizers), repeat=repeat)
 
 
 def _plan(
@@ -230,6 +254,7 @@ def _plan(
 ) -> _Plan:
     from hpsearch.config import default_configuration, load_study, resolve, wanted_normalizations
     from hpsearch.data.dataset import load_dataset
+    from hpsearch.finals import FEW_ROWS
     from hpsearch.run_directory.directory import begun_study
     from hpsearch.space_text import spec_from_text
     from hpsearch.strategies import make_strategy
@@ -255,7 +280,7 @@ def _plan(
     strategy = make_strategy(
         study.search_space(), study.seed, default_configuration(train_rows), **study.strategy.model_dump()
     )
-    return _Plan(folder, study, data, strategy, _pruner(study, data))
+    return _Plan(folder, study, data, strategy, _pruner(study, data), sum(data.rows.values()) < FEW_ROWS)
 
 
 def _pruner(study: StudyConfig, data: Dataset) -> Pruner | None:
@@ -320,6 +345,8 @@ def _numbers(study: StudyConfig, strategy: Strategy) -> range:
 
 def _only(text: str, strategy: Strategy) -> list[int]:
     """The numbers in a text such as 3,17 or 10-19."""
+    from hpsearch.strategies.base import GivenStrategy
+
     numbers: set[int] = set()
     for part in text.split(","):
         match = re.fullmatch(r"\s*(\d{1,9})(?:-(\d{1,9}))?\s*", part)
@@ -330,13 +357,26 @@ def _only(text: str, strategy: Strategy) -> list[int]:
         numbers.update(range(int(match[1]), int(match[2] or match[1]) + 1))
     if strategy.limit is not None and max(numbers, default=0) >= strategy.limit:
         raise ConfigError(f"--only {text}: this search has trials 0 to {strategy.limit - 1}")
-    for number in range(max(numbers) + 1):
+    for number in sorted(numbers) if isinstance(strategy, GivenStrategy) else range(max(numbers) + 1):
         if not strategy.ready(number):
             raise ConfigError(
-                f"--only {text}: trial {number} follows from the results of other trials, so these must be run too"
+                f"--only {text}: trial {number} follows from the results of others; name the study.yaml of their run"
             )
         strategy.ask(number)
     return sorted(numbers)
+
+
+def _recorded(source: str) -> dict[int, dict[str, Any]]:
+    """The configurations of the run whose study.yaml the source is; none if it is not that of a run.
+
+    So a single trial can be repeated although it was proposed from the results of others.
+    """
+    from hpsearch.run_directory.record import JOURNAL, RunRecord
+
+    folder = Path(source).parent
+    if Path(source).name != "study.yaml" or not (folder / JOURNAL).is_file():
+        return {}
+    return {number: result.config for number, result in RunRecord.load(folder).results.items()}
 
 
 def _job_count(jobs: str) -> int:
@@ -401,6 +441,7 @@ class _Run:
         self._quiet = quiet
         self._record: RunRecord
         self._reason = ""
+        self._shares_data = False
 
     def run(self, style: ProgressStyle, began: float) -> None:
         """Search; raises InterruptedBySignalError when a signal ended it."""
@@ -414,8 +455,10 @@ class _Run:
         with open_run(self._folder, study_facts, data_facts, _provenance(plan), overwrite=self._overwrite) as directory:
             self._record = record = directory.record
             done = sum(number in record.results for number in self._numbers) if record.results else 0
+            finals = self._finals(directory)
+            idle = done == len(self._numbers) and finals is None
             self._announce(done)
-            if done < len(self._numbers):
+            if not idle:
                 ensure_compiled(say)
             timeout = plan.study.budget.timeout
             progress = Progress(style, len(self._numbers), done, plan.study.metric)
@@ -426,17 +469,44 @@ class _Run:
                     lambda: signals.received is not None,
                 )
                 study = Study(directory, plan.strategy, self._numbers, stop, self._cost, plan.pruner)
-                try:
-                    with self._executor(directory, progress, stop, idle=done == len(self._numbers)) as executor:
+                with self._executor(directory, progress, stop, idle=idle) as executor:
+                    try:
                         self._reason = study.run(executor, progress, lambda result: self._keep(directory, result))
-                finally:
-                    progress.close()
+                    finally:
+                        progress.close()
+                    if self._reason == "done":
+                        self._run_finals(directory, executor, style, stop)
                 if signals.received is None:
                     self._complete_model(directory)
-        if self._reason == "interrupted" and signals.received is not None:
+        if signals.received is not None:
             again = shlex.join(["hpsearch", *sys.argv[1:]])
             say(f"interrupted; {len(record.results)} results are kept. To go on: {again}")
             raise InterruptedBySignalError(signals.received)
+
+    def _finals(self, directory: RunDirectory) -> Finals | None:
+        """What is left of the last stage as things stand; None if nothing is."""
+        from hpsearch.finals import Finals, choose
+
+        wanted = self._plan.study.finalists
+        numbers = choose(directory, wanted.top) if isinstance(self._numbers, range) else []
+        finals = Finals(directory, numbers, wanted.seeds, fresh_splits=self._plan.split_again)
+        return finals if numbers and not finals.done() else None
+
+    def _run_finals(self, directory: RunDirectory, executor: Executor, style: ProgressStyle, stop: StopRules) -> None:
+        finals = self._finals(directory)
+        if finals is None:
+            return
+        left, repeats = len(finals.missing()), self._plan.study.finalists.seeds
+        if not self._quiet:
+            again = "fresh seeds and splits" if self._plan.split_again else "fresh seeds"
+            say(f"training the best {len(finals.numbers)} again, {repeats} times each, with {again}")
+        for repeat in range(1, repeats + 1) if self._plan.split_again and self._shares_data else ():
+            self._share(directory, repeat)
+        progress = Progress(style, len(finals.numbers) * repeats, len(finals.numbers) * repeats - left, "", "trainings")
+        try:
+            finals.run(executor, progress, stop)
+        finally:
+            progress.close()
 
     def _cost(self, trial: Trial) -> float:
         from hpsearch.cost import most_flop
@@ -463,12 +533,19 @@ class _Run:
         rungs = self._plan.pruner.rungs if self._plan.pruner else ()
         settings = TrialSettings(study.seed, study.metric, study.budget.trial_timeout, rungs)
         if self._mode is Mode.PANDA or idle:
-            return PandaExecutor(self._plan.data, settings, progress.watch, lambda: stop.reason() is not None)
-        from hpsearch.data.sharing import save_shared
+            data = functools.cache(self._plan.data_of)
+            return PandaExecutor(data, settings, progress.watch, lambda: stop.reason() is not None)
         from hpsearch.executors.caviar import CaviarExecutor
 
-        save_shared(self._plan.data, directory.shared_data)
+        self._shares_data = True
+        self._share(directory, 0)
         return CaviarExecutor(directory.shared_data, settings, min(self._jobs, len(self._numbers)))
+
+    def _share(self, directory: RunDirectory, repeat: int) -> None:
+        """Lay the data of one repeat where workers find them."""
+        from hpsearch.data.sharing import save_shared
+
+        save_shared(self._plan.data_of(repeat), directory.shared_data / str(repeat))
 
     def _keep(self, directory: RunDirectory, result: TrialResult) -> None:
         """Save the model of the best trial so far."""

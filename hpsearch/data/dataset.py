@@ -19,7 +19,7 @@ from hpsearch.data.parts import Arrays, Part, empty_labels, empty_targets
 from hpsearch.data.plain import choice, count, show
 from hpsearch.data.preparing import Preparation
 from hpsearch.data.reading import read_images, read_table, sha256
-from hpsearch.data.splitting import PARTS, duplicates_across, split_rows
+from hpsearch.data.splitting import PARTS, deal_again, duplicates_across, split_rows
 from hpsearch.data.values import as_float64, as_text
 from hpsearch.errors import DataError
 
@@ -128,6 +128,7 @@ def load_dataset(
     keep: Iterable[str] = (),
     image_shape: Sequence[int] | str | None = "auto",
     normalize: Sequence[str] = ("robust_clip",),
+    repeat: int = 0,
 ) -> Dataset:
     """Read, describe, split and prepare a source.
 
@@ -145,6 +146,7 @@ def load_dataset(
         keep: see target.
         image_shape: (h, w) or (h, w, c) where rows are images, None where not; auto: as the source says.
         normalize: which of `NORMALIZATIONS` the search may ask for, at least one.
+        repeat: 0 is the split itself; from 1 on, the rows of its train and dev parts are dealt anew.
 
     Raises:
         DataError: everything that the user can mend, in one line.
@@ -166,6 +168,7 @@ def load_dataset(
         drop=drop,
         keep=keep,
         image_shape=image_shape,
+        repeat=repeat,
     )
     frame, description, rows, shape = table.frame, table.description, table.rows, table.image_shape
     preparation = Preparation.fit(frame, description, rows["train"])
@@ -241,20 +244,24 @@ def _open(
     split: Sequence[float],
     split_seed: int,
     image_shape: Sequence[int] | str | None = "auto",
+    repeat: int = 0,
     **keywords: Any,
 ) -> _Table:
     frame, natural = read_images(source)
     description, shape = _described(frame, natural, image_shape, keywords)
     frame = usable_rows(frame, description)
     goal = frame[description.target]
-    rows = split_rows(
-        _class_codes(goal) if description.task == "classification" else as_float64(goal),
-        task=description.task,
-        fractions=split,
-        seed=split_seed,
-        groups=None if description.group is None else _group_codes(frame[description.group]),
-        stratify=None if description.stratify_by is None else _class_codes(frame[description.stratify_by]),
-    )
+    y = _class_codes(goal) if description.task == "classification" else as_float64(goal)
+    how = {
+        "task": description.task,
+        "fractions": split,
+        "seed": split_seed,
+        "groups": None if description.group is None else _group_codes(frame[description.group]),
+        "stratify": None if description.stratify_by is None else _class_codes(frame[description.stratify_by]),
+    }
+    rows = split_rows(y, **how)
+    if repeat:
+        rows = deal_again(rows, y, repeat=repeat, **how)
     return _Table(frame, description, rows, shape)
 
 

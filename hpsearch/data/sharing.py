@@ -67,6 +67,12 @@ def save_shared(dataset: Dataset, folder: str | Path) -> None:
         raise StorageError(f"{folder}: the shared data cannot be written: {error.strerror or error}") from None
 
 
+def load_repeat(folder: Path, repeat: int) -> SharedDataset:
+    """Map the data for one repeat: its own split where there is one in a folder of its number, else that of 0."""
+    own = folder / str(repeat)
+    return load_shared(own if own.is_dir() else folder / "0")
+
+
 def load_shared(folder: str | Path) -> SharedDataset:
     """Map what `save_shared` wrote.
 

@@ -83,6 +83,31 @@ def split_rows(
     return {name: np.flatnonzero(part == number) for number, name in enumerate(PARTS)}
 
 
+def deal_again(
+    rows: dict[str, np.ndarray],
+    y: np.ndarray,
+    *,
+    task: str,
+    fractions: Sequence[float],
+    seed: int,
+    repeat: int,
+    groups: np.ndarray | None = None,
+    stratify: np.ndarray | None = None,
+) -> dict[str, np.ndarray]:
+    """Deal the rows of train and dev anew, by the same rules; test stays. `repeat` (from 1) numbers the deals."""
+    pool = np.sort(np.concatenate([rows["train"], rows["dev"]]))
+    train, dev = fractions[0], fractions[1]
+    again = split_rows(
+        y[pool],
+        task=task,
+        fractions=(train / (train + dev), dev / (train + dev), 0.0),
+        seed=int(np.random.SeedSequence([int(seed), repeat]).generate_state(1, np.uint64)[0] >> np.uint64(1)),
+        groups=None if groups is None else groups[pool],
+        stratify=None if stratify is None else stratify[pool],
+    )
+    return {"train": pool[again["train"]], "dev": pool[again["dev"]], "test": rows["test"]}
+
+
 def _checked(fractions: Sequence[float]) -> np.ndarray:
     try:
         shares = np.array([float(share) for share in fractions])

@@ -53,7 +53,7 @@ class _Worker:
 
 
 class CaviarExecutor(Executor):
-    """`jobs` worker processes for the data set that was saved in `folder` (see data.sharing).
+    """`jobs` worker processes for the data that were saved in `folder`, by repeat (see data.sharing).
 
     A worker that dies costs one attempt of its trial; a trial that kills three workers fails, and the run goes on.
     What a worker raises is raised by `wait`; WorkersDieError when twenty in a row die before they are ready.

@@ -18,12 +18,19 @@ class _AbandonedError(Exception):
 
 
 class PandaExecutor(Executor):
-    """Runs a trial inside `wait`; `watch` sees it after every slice, and `should_stop` is asked as often."""
+    """Runs a trial inside `wait`, on `data` of its repeat.
+
+    `watch` sees it after every slice, and `should_stop` is asked as often.
+    """
 
     slots = 1
 
     def __init__(
-        self, data: SearchData, settings: TrialSettings, watch: Watcher, should_stop: Callable[[], bool]
+        self,
+        data: Callable[[int], SearchData],
+        settings: TrialSettings,
+        watch: Watcher,
+        should_stop: Callable[[], bool],
     ) -> None:
         self._data = data
         self._settings = settings
@@ -40,7 +47,8 @@ class PandaExecutor(Executor):
         if not self._waiting:
             return []
         try:
-            return [run_trial(self._waiting.pop(), self._data, self._settings, self._look)]
+            trial = self._waiting.pop()
+            return [run_trial(trial, self._data(trial.repeat), self._settings, self._look)]
         except _AbandonedError:
             return []
 

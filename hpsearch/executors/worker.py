@@ -6,11 +6,12 @@ import multiprocessing
 import os
 import signal
 import threading
+from functools import cache, partial
 from multiprocessing import connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpsearch.data.sharing import load_shared
+from hpsearch.data.sharing import load_repeat
 from hpsearch.engine.network import start_engine
 from hpsearch.trial import RungReport, best_scores, run_trial
 
@@ -30,7 +31,8 @@ def serve(pipe: connection.Connection, folder: str, settings: TrialSettings, wor
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     try:
-        data = load_shared(Path(folder))
+        data = cache(partial(load_repeat, Path(folder)))
+        data(0)
         start_engine()
         pipe.send(("ready", None))
         while True:
@@ -38,7 +40,8 @@ def serve(pipe: connection.Connection, folder: str, settings: TrialSettings, wor
                 trial = pipe.recv()
             except EOFError:
                 return
-            result = run_trial(trial, data, settings, _RungReporter(pipe, data.target_sd, settings))
+            rows = data(trial.repeat)
+            result = run_trial(trial, rows, settings, _RungReporter(pipe, rows.target_sd, settings))
             result.worker = worker
             pipe.send(("result", result))
     except Exception as error:  # noqa: BLE001 - the parent raises it
@@ -56,7 +59,12 @@ class _RungReporter:
 
     def __call__(self, trial: Trial, training: Any) -> None:
         rungs = self._settings.rungs
-        if self._next == len(rungs) or training.epochs < rungs[self._next] or training.status != "running":
+        if (
+            trial.repeat
+            or self._next == len(rungs)
+            or training.epochs < rungs[self._next]
+            or training.status != "running"
+        ):
             return
         scores = best_scores(training, self._target_sd, self._settings.metric)
         while self._next < len(rungs) and rungs[self._next] <= training.epochs:

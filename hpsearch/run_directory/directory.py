@@ -12,7 +12,7 @@ from hpsearch.errors import RunError
 from hpsearch.files import storage_errors, write_atomically
 from hpsearch.run_directory.journal import FORMAT, TAIL, Journal, decode
 from hpsearch.run_directory.lock import RunLock
-from hpsearch.run_directory.record import JOURNAL, RunRecord, events_of
+from hpsearch.run_directory.record import JOURNAL, RunRecord, events_of, trial_event
 from hpsearch.run_directory.results import write_views
 
 if TYPE_CHECKING:
@@ -36,7 +36,9 @@ OURS = (
     JOURNAL,
     TAIL,
 )
-MAY_DIFFER = ("budget.trials", "budget.timeout", "goal", "max_failures", "data.source")
+MAY_DIFFER = (
+    "budget.trials", "budget.timeout", "goal", "max_failures", "data.source", "finalists.top", "finalists.seeds",
+)  # fmt: skip
 VIEW_SHARE = 0.02  # of the time may go into rewriting the views while results arrive
 VIEW_SECONDS = 2.0
 
@@ -101,6 +103,18 @@ class RunDirectory:
         counted = _union(self.record.counted_before, counted)
         if before is None or (before["reason"], before["counted"]) != (reason, counted):
             self.note([{"event": "end", "reason": reason, "counted": counted}])
+        self.write_views()
+
+    def add_final(self, result: TrialResult) -> None:
+        """Note one more training of a finalist; when this returns it cannot be lost."""
+        self.note([trial_event(result)])
+
+    def finish_finals(self, numbers: list[int], repeats: int, *, fresh_splits: bool) -> None:
+        """Note who took part, which makes the finals count, and write the final views."""
+        event = {"event": "finalists", "trials": numbers, "repeats": repeats, "fresh_splits": fresh_splits}
+        before = self.record.finalists
+        if before is None or any(before[key] != value for key, value in event.items()):
+            self.note([event])
         self.write_views()
 
     def evaluated(self, event: dict[str, Any]) -> None:

@@ -6,10 +6,11 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from hpsearch.diagnosis.finalists import Standing, standings
 from hpsearch.engine.hyperparameters import MAXIMIZED_METRICS
 from hpsearch.errors import RunError
 from hpsearch.run_directory.journal import decode, read
-from hpsearch.trial import TrialResult, TrialState, best_of
+from hpsearch.trial import TrialResult, TrialState, best_of, score
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,6 +31,8 @@ class RunRecord:
     end: dict[str, Any] | None = None
     counted_before: int | list[int] = 0  # by the last end, though the run went on since
     evaluations: list[dict[str, Any]] = field(default_factory=list)
+    finals: dict[tuple[int, int], TrialResult] = field(default_factory=dict)  # by trial and repeat
+    finalists: dict[str, Any] | None = None  # the trials that took part in the last finals; None: the search went on
 
     @classmethod
     def load(cls, folder: Path) -> RunRecord:
@@ -57,14 +60,19 @@ class RunRecord:
             self.study, self.data = event["study"], event["data"]
         elif kind == "start":
             self.running[event["trial"]] = event["config"]
-            self.end = None
+            self.end = self.finalists = None
         elif kind == "curve":
             self.curve_offsets[event["trial"]] = offset
         elif kind == "trial":
             result = result_of(event)
             self.running.pop(result.number, None)
             self.results[result.number] = result
-            self.end = None
+            self.end = self.finalists = None
+        elif kind == "final":
+            result = result_of(event)
+            self.finals[result.number, result.repeat] = result
+        elif kind == "finalists":
+            self.finalists = event
         elif kind == "end":
             self.end = event
             self.counted_before = event["counted"]
@@ -93,15 +101,44 @@ class RunRecord:
         return {number: self.results[number] for number in sorted(numbers) if number in self.results}
 
     def best(self) -> TrialResult | None:
-        """The winner so far."""
+        """The winner so far: of the finals where there were some, else of the trials."""
+        standings = self.standings()
+        if standings and math.isfinite(standings[0].mean):
+            return self.results[standings[0].trial]
         return best_of(self.counted(), self.metric, self.maximize)
+
+    def standings(self) -> list[Standing]:
+        """The finalists by their mean score (smaller is better), best first; empty where there were no finals."""
+        if self.finalists is None:
+            return []
+        rows = self.data["rows"]
+        shared = rows["dev"] / rows["train"] if self.finalists["fresh_splits"] else 0.0
+        repeats = range(1, self.finalists["repeats"] + 1)
+        return standings(
+            {
+                number: [score(self.finals[number, repeat], self.metric, self.maximize) for repeat in repeats]
+                for number in self.finalists["trials"]
+            },
+            shared,
+        )
 
 
 def events_of(result: TrialResult) -> list[dict[str, Any]]:
     """What the journal notes of a result: its curves, then the line that makes it count."""
-    event = {
-        "event": "trial",
+    curve = {"event": "curve", "trial": result.number, "curves": _finite(result.curves), "health": result.health}
+    return [curve, trial_event(result)]
+
+
+def _finite(curves: dict[str, list[float]]) -> dict[str, list[float | None]]:
+    return {name: [value if math.isfinite(value) else None for value in values] for name, values in curves.items()}
+
+
+def trial_event(result: TrialResult) -> dict[str, Any]:
+    """The line of a trial, or of one more training of it."""
+    return {
+        "event": "final" if result.repeat else "trial",
         "trial": result.number,
+        **({"repeat": result.repeat} if result.repeat else {}),
         "state": str(result.state),
         "config": result.config,
         "metrics": result.metrics,
@@ -116,12 +153,6 @@ def events_of(result: TrialResult) -> list[dict[str, Any]]:
         "seconds": round(result.seconds, 6),
         "worker": result.worker,
     }
-    finite = {
-        name: [value if abs(value) < float("inf") else None for value in values]
-        for name, values in result.curves.items()
-    }
-    curve = {"event": "curve", "trial": result.number, "curves": finite, "health": result.health}
-    return [curve, event]
 
 
 def result_of(event: dict[str, Any]) -> TrialResult:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from hpsearch import strict_yaml
 from hpsearch.diagnosis.trials import diagnose
 from hpsearch.files import write_atomically
 from hpsearch.run_directory.record import read_curves
-from hpsearch.trial import TrialState, best_of, reported_metrics
+from hpsearch.trial import TrialState, reported_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -95,7 +96,7 @@ def write_views(folder: Path, record: RunRecord) -> None:
     write_atomically(folder / "trials.csv", csv_text(columns, rows).encode())
     write_atomically(folder / "timings.csv", _timings(counted.values()).encode())
     write_atomically(folder / "curves.csv", _curves(folder, record, counted).encode())
-    winner = best_of(counted, record.metric, record.maximize)
+    winner = record.best()
     if winner:
         write_atomically(folder / "best.yaml", strict_yaml.dump(describe_best(record, winner)).encode())
     else:
@@ -131,11 +132,25 @@ def describe_best(record: RunRecord, winner: TrialResult) -> dict[str, Any]:
     for name, value in winner.metrics.items():
         part, _, metric = name.partition("_")
         scores[part][metric] = value
-    ranked = ranking(record)
+    finals = {standing.trial: standing for standing in record.standings()}
+    sign = -1.0 if record.maximize else 1.0
+
+    def in_finals(number: int) -> dict[str, Any]:
+        if number not in finals:
+            return {}
+        mean, sd = finals[number].mean, finals[number].sd
+        return {"mean": sign * mean, "sd": sd} if math.isfinite(mean) else {"mean": None, "sd": None}
+
+    rivals = list(finals) or [result.number for result in ranking(record)[: RUNNERS_UP + 1]]
+    repeats = (
+        {"repeats": record.finalists["repeats"], "fresh_splits": record.finalists["fresh_splits"]} if finals else {}
+    )
     return {
         "trial": winner.number,
         "metric": record.metric,
         "score": winner.metrics[f"dev_{record.metric}"],
+        **in_finals(winner.number),
+        **repeats,
         "hyperparameters": winner.config,
         "scores": scores,
         "best_epoch": winner.best_epoch,
@@ -146,11 +161,14 @@ def describe_best(record: RunRecord, winner: TrialResult) -> dict[str, Any]:
         "trials": len(record.counted()),
         "runners_up": [
             {
-                "trial": result.number,
-                "score": result.metrics[f"dev_{record.metric}"],
-                "parameters": result.parameters,
+                "trial": number,
+                "score": record.results[number].metrics[f"dev_{record.metric}"],
+                **in_finals(number),
+                **({"told_apart": not finals[number].level} if finals else {}),
+                "parameters": record.results[number].parameters,
             }
-            for result in ranked[1 : 1 + RUNNERS_UP]
+            for number in rivals
+            if number != winner.number
         ],
         "repeat": f"hpsearch {record.study['strategy']['name']} study.yaml --only {winner.number}",
     }

@@ -11,7 +11,7 @@ from hpsearch.seeds import Purpose, generator
 from hpsearch.space import Mesh
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from hpsearch.space import Config, Space
 
@@ -105,3 +105,26 @@ class Strategy(ABC):
         start = int(rng.integers(whole.size))
         places = (whole[(start + i) % whole.size] for i in range(whole.size))
         return next((config for config in places if self._is_new(number, config)), whole[start])
+
+
+class GivenStrategy(Strategy):
+    """Configurations that are known beforehand, by trial number."""
+
+    def __init__(self, space: Space, configs: Mapping[int, Config]) -> None:
+        super().__init__(space, seed=0, lag=1)
+        self.limit = None
+        self._configs = configs
+
+    def ready(self, number: int) -> bool:
+        """Whether there is a trial of this number."""
+        return number in self._configs
+
+    def ask(self, number: int) -> Config:
+        """The configuration of trial `number`."""
+        return self._propose(number)
+
+    def tell(self, number: int, config: Config, score: float) -> None:
+        """Learn nothing."""
+
+    def _propose(self, number: int) -> Config:
+        return self._configs[number]

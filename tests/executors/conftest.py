@@ -27,7 +27,7 @@ def panda(wine):
     """A function that makes a panda executor."""
 
     def make(*, seed=SETTINGS.seed, trial_timeout=None, watch=lambda *_: None, should_stop=lambda: False):
-        return PandaExecutor(wine, TrialSettings(seed, SETTINGS.metric, trial_timeout), watch, should_stop)
+        return PandaExecutor(lambda _: wine, TrialSettings(seed, SETTINGS.metric, trial_timeout), watch, should_stop)
 
     return make
 

@@ -1,0 +1,78 @@
+"""The last stage: the best trials are trained again with fresh seeds, and the winner is the best of these on average.
+
+The best of many noisy scores owes a part of its lead to luck. What is trained again shows the score without it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hpsearch.trial import Trial
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hpsearch.executors.base import Executor
+    from hpsearch.run_directory.directory import RunDirectory
+    from hpsearch.study import Observer, StopRules
+
+WAIT_SECONDS = 0.1
+FEW_ROWS = 5_000  # with fewer, the split decides as much as the seeds, so it is made anew too
+
+
+def choose(directory: RunDirectory, top: int | None) -> list[int]:
+    """The numbers of the finalists, best first; none where there is nothing to choose.
+
+    `top` None: five, but not more than a fifth of the trials (and at least two), so that a short search stays short.
+    """
+    from hpsearch.run_directory.results import ranking  # noqa: PLC0415 - Polars
+
+    ranked = [result.number for result in ranking(directory.record)]
+    if top is None:
+        top = min(5, max(2, len(directory.record.counted()) // 5))
+    return ranked[:top] if min(top, len(ranked)) > 1 else []
+
+
+class Finals:
+    """Trains trials `numbers` of a run `repeats` times more each and notes who takes part; what is there is not run."""
+
+    def __init__(self, directory: RunDirectory, numbers: Sequence[int], repeats: int, *, fresh_splits: bool) -> None:
+        self.numbers = list(numbers)
+        self._directory = directory
+        self._repeats = repeats
+        self._fresh_splits = fresh_splits
+
+    def missing(self) -> list[Trial]:
+        """What is still to be trained, repeat by repeat."""
+        record = self._directory.record
+        return [
+            Trial(number, record.results[number].config, repeat=repeat)
+            for repeat in range(1, self._repeats + 1)
+            for number in self.numbers
+            if (number, repeat) not in record.finals
+        ]
+
+    def done(self) -> bool:
+        """Whether these finals are the last thing that was noted of the run."""
+        noted = self._directory.record.finalists
+        return noted is not None and (noted["trials"], noted["repeats"]) == (self.numbers, self._repeats)
+
+    def run(self, executor: Executor, observer: Observer, stop: StopRules) -> bool:
+        """Train what is missing; whether all was done before there was a reason to stop."""
+        waiting = self.missing()[::-1]
+        running = 0
+        while waiting or running:
+            if stop.reason():
+                return False
+            while waiting and running < executor.slots:
+                executor.submit(waiting.pop())
+                running += 1
+            results = executor.wait(WAIT_SECONDS)
+            for result in results:
+                running -= 1
+                self._directory.add_final(result)
+                observer.finished(result, None)
+            if not results:
+                observer.tick()
+        self._directory.finish_finals(self.numbers, self._repeats, fresh_splits=self._fresh_splits)
+        return True
