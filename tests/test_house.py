@@ -20,7 +20,7 @@ FLOORS = {
     "space_text": 2, "space_checks": 2, "config": 2.5,
     "trial": 3, "diagnosis": 3, "model": 3.5,
     "cost": 4, "report": 4, "strategies": 4, "executors": 4, "run_directory": 4,
-    "study": 5,
+    "study": 5, "finals": 5.5,
     "cli": 6, "__main__": 7,
 }  # fmt: skip
 

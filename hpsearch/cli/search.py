@@ -397,7 +397,8 @@ def _print_dry_run(plan: _Plan, numbers: Sequence[int], form: Format, jobs: int)
     from hpsearch.trial import Trial
 
     start_engine(say)
-    trials = [Trial(number, plan.strategy.ask(number)) for number in numbers]
+    known = [number for number in numbers if plan.strategy.ready(number)]
+    trials = [Trial(number, plan.strategy.ask(number)) for number in known]
     costs = predict_costs(trials, plan.data, plan.study.metric)
     searched = list(plan.study.search_space().parameters)
     cost_columns = ["parameters", "updates", "gflop", "seconds"]
@@ -407,9 +408,15 @@ def _print_dry_run(plan: _Plan, numbers: Sequence[int], form: Format, jobs: int)
     ]
     columns = ["trial", *cost_columns, *plan.study.space]
     print_rows(rows, columns, form, value="seconds", table=["trial", *cost_columns, *searched])
-    seconds = sum(cost.seconds for cost in costs)
-    gflop = sum(cost.gflop for cost in costs)
-    say(f"{len(trials)} trials, {gflop:,.0f} GFLOP if every epoch is trained; early stopping makes it less")
+    share = len(trials) / len(numbers)
+    seconds = sum(cost.seconds for cost in costs) / share
+    gflop = sum(cost.gflop for cost in costs) / share
+    for stage in plan.strategy.stages(len(numbers)):
+        say(stage)
+    if len(trials) < len(numbers):
+        say(f"{len(numbers) - len(trials)} trials are not shown: they will follow from the results of others")
+    less = "early stopping and pruning make it less" if plan.pruner else "early stopping makes it less"
+    say(f"{len(numbers)} trials, about {gflop:,.0f} GFLOP if every epoch is trained; {less}")
     say(f"about {_duration(seconds)} of one processor, {_duration(seconds / jobs)} with {jobs}")
 
 
@@ -585,7 +592,7 @@ class _Run:
             say(f"{why} after {len(counted)} of {len(self._numbers)} trials")
         print_best(self._folder, record, form)
         if not self._quiet:
-            say(f"next: hpsearch show {self._folder}, hpsearch evaluate {self._folder}")
+            self._say_next(winner)
         allowed = study.max_failures
         if allowed is not None and failed > (allowed * len(counted) if allowed < 1 else allowed):
             raise NoValidTrialError(f"{failed} of {len(counted)} trials failed; --max-failures allows {allowed:g}")
@@ -593,6 +600,17 @@ class _Run:
             reached = winner.metrics[f"dev_{study.metric}"]
             wanted = "none was given" if study.goal is None else f"{study.goal:g} was not reached"
             raise GoalMissedError(f"--require-goal: {wanted}; the best dev {study.metric} is {reached:.6g}")
+
+    def _say_next(self, winner: TrialResult) -> None:
+        from hpsearch.diagnosis.bounds import widened
+
+        limit, space = self._plan.strategy.limit, self._plan.strategy.space
+        wanted = self._plan.study.budget.trials
+        if limit is not None and space.parameters and (wanted is None or wanted > limit) and self._reason == "done":
+            say(f"space exhausted, {len(self._numbers)} of {limit}")
+        for name, text in widened(space, winner.config).items():
+            say(f"the winner's {name} {winner.config[name]:g} is at an end of its range; wider: -p {text}")
+        say(f"next: hpsearch show {self._folder}, hpsearch evaluate {self._folder}")
 
 
 def _provenance(plan: _Plan) -> dict[str, Any]:

@@ -43,6 +43,10 @@ class Strategy(ABC):
         """How many trials make a whole search when nobody says; None: as many as one likes."""
         return None
 
+    def stages(self, trials: int) -> list[str]:  # noqa: ARG002 - for those that have some
+        """What such a search of so many trials goes through, a line each; empty where there is nothing to say."""
+        return []
+
     def ready(self, number: int) -> bool:
         """Whether all results were told that the proposal for trial `number` uses."""
         return all(n in self._told for n in range(self._learned, self._needs(number)))

@@ -76,6 +76,11 @@ class EvolutionStrategy(Strategy):
         self._recent: deque[_Result] = deque(maxlen=MEMORY)
         self._next_fit = DESIGN
 
+    def stages(self, trials: int) -> list[str]:
+        """How many trials come before the first offspring."""
+        first = min(trials, DESIGN + self.lag - 1)
+        return [f"{first} trials to begin with, then {trials - first} offspring"]
+
     def _needs(self, number: int) -> int:
         results = super()._needs(number)
         return results if results >= DESIGN else 0

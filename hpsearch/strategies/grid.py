@@ -60,6 +60,16 @@ class GridStrategy(Strategy):
         """The points of the mesh."""
         return self.mesh.size
 
+    def stages(self, trials: int) -> list[str]:
+        """The mesh and the rounds with their sizes."""
+        coarse = min(trials, self.coarse)
+        whole = "all" if coarse == self.mesh.size else f"{coarse:,}"
+        lines = [f"mesh: {whole} of {self.mesh.size:,} points"]
+        for start in range(self.coarse, trials, self.round_size):
+            this, size = self.round_of(start), min(self.round_size, trials - start)
+            lines.append(f"round {this}: {size} points around the best, 1/{2**this} of the mesh's steps apart")
+        return lines
+
     def round_of(self, number: int) -> int:
         """The round of trial `number`: 0 is the mesh over the whole space."""
         return 0 if number < self.coarse else 1 + (number - self.coarse) // self.round_size

@@ -1,9 +1,10 @@
-"""Pruning: a trial that is worse than most earlier ones after as many epochs is not trained to its end.
+"""Pruning: a trial that is worse than two thirds of the earlier ones after as many epochs is not trained to its end.
 
-The median rule of Vizier (Golovin et al. 2017, doi 10.1145/3097983.3098043, section 3.2.1), on the best score so far at
-rungs of 4, 8, 16, ... epochs, and a comparison with a constant prediction once training had a fair start. A trial that
-was stopped counts as the worst at all later rungs, so the bar does not rise with every trial that is stopped, and it
-is known beforehand how many trials there are to compare with.
+A mild form of the median rule of Vizier (Golovin et al. 2017, doi 10.1145/3097983.3098043, section 3.2.1), on the best
+score so far at rungs of 4, 8, 16, ... epochs, and a comparison with a constant prediction once training had a fair
+start. The median itself stops too many slow starters that win in the end, such as trials with augmentation. A trial
+that was stopped counts as the worst at all later rungs, so the bar does not rise with every trial that is stopped, and
+it is known beforehand how many trials there are to compare with.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 FIRST_RUNG = 4  # before, most trials that win are still among the last
 FAIR_EPOCH = 8  # no trial of the best quarter was worse than a constant after it, on eight data sets
 LEAST = 5  # trials to compare with
+BETTER, OF = 2, 3  # a trial is stopped when more than this share of them were better
 WINDOW = 64  # the latest of them
 
 
@@ -74,8 +76,8 @@ class Pruner:
         if len(rivals) < LEAST:
             return bar
         known = sorted(score for n in rivals if (score := self._reported(n, rung)) is not None)
-        middle = len(rivals) // 2
-        return min(bar, known[middle]) if len(known) > middle else bar
+        enough = len(rivals) * BETTER // OF
+        return min(bar, known[enough]) if len(known) > enough else bar
 
     def _first_stop(self, number: int, judged: int) -> int | None:
         """The first of the first `judged` rungs at which the trial is stopped, -1 if at none; None while it is open."""
@@ -98,9 +100,9 @@ class Pruner:
             scores = [self._reported(n, rung) for n in rivals]
             better = sum(s is not None and s < score for s in scores)
             open_ = scores.count(None)
-            if 2 * better <= len(rivals) < 2 * (better + open_):
+            if OF * better <= BETTER * len(rivals) < OF * (better + open_):
                 return None
-            verdict = 2 * better > len(rivals)
+            verdict = OF * better > BETTER * len(rivals)
         self._verdicts[number, rung] = verdict
         return verdict
 

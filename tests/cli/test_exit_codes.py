@@ -172,7 +172,7 @@ def test_a_signal_ends_the_process_by_itself_with_results_kept(shell, hpsearch, 
     command = ["random", "wine", "-n", 100_000, "-o", "r", "-q", "--mode", mode]
     search = shell(*command)
     journal = tmp_path / "r" / "journal.jsonl"
-    while search.poll() is None and not (journal.is_file() and b'"event":"trial"' in journal.read_bytes()):
+    while search.poll() is None and not (journal.is_file() and b'"event":"trial","trial":0,' in journal.read_bytes()):
         time.sleep(0.01)
     search.send_signal(number)
     out, err = search.communicate(timeout=20)
