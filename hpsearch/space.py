@@ -86,7 +86,7 @@ class Float:
     def mesh(self, points: int) -> list[float]:
         """At most `points` values, evenly spread on the scale, both ends included."""
         if self.size is not None:
-            return _spread([self.from_unit((i + 0.5) / self.size) for i in range(min(self.size, 10_000))], points)
+            return [self.from_unit((i + 0.5) / self.size) for i in _spread(range(self.size), points)]
         return [self.from_unit(u) for u in _unit_mesh(points)]
 
     def nearest(self, value: Any) -> float:
@@ -155,7 +155,7 @@ class Int:
 
     def mesh(self, points: int) -> list[int]:
         """At most `points` different values, evenly spread on the scale, both ends included."""
-        if self.log:
+        if self.log and points < self.size:
             ends = math.log(self.low), math.log(self.high)
             spread = [round(math.exp(ends[0] + u * (ends[1] - ends[0]))) for u in _unit_mesh(points)]
             return sorted(set(spread))
@@ -342,6 +342,11 @@ class Mesh:
         ]
         self.size = sum(size for _, _, size in self._blocks)
 
+    def at(self, unit: Sequence[float]) -> Config:
+        """The configuration whose values are at these places, in [0, 1), of their lists."""
+        place = dict(zip(self.values, unit, strict=True))
+        return self.space._build(lambda name: self.values[name][int(place[name] * len(self.values[name]))])  # noqa: SLF001
+
     def __getitem__(self, index: int) -> Config:
         """Configuration number `index` (from 0); the last parameter varies fastest."""
         if not 0 <= index < self.size:
@@ -362,10 +367,10 @@ def _unit_mesh(points: int) -> list[float]:
     return [0.5] if points == 1 else [i / (points - 1) for i in range(points)]
 
 
-def _spread(values: Sequence[Any], points: int) -> list[Any]:
+def _spread(values: Sequence[Any], points: int) -> Sequence[Any]:
     """At most `points` of the values, evenly spread, both ends included."""
     if len(values) <= points:
-        return list(values)
+        return values
     return [values[round(u * (len(values) - 1))] for u in _unit_mesh(points)]
 
 

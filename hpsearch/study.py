@@ -73,7 +73,7 @@ class Study:
         pruner: Pruner | None = None,
     ) -> None:
         self._directory = directory
-        self._pruner = pruner
+        self._pruner = pruner if numbers == range(len(numbers)) else None  # trials run alone are compared with none
         self._record = directory.record
         self._strategy = strategy
         self._numbers = numbers
@@ -92,8 +92,8 @@ class Study:
         )
         for result in self._record.results.values():
             self._tell(result)
-            if pruner is not None:
-                pruner.tell(result.number, result.reports)
+            if self._pruner is not None:
+                self._pruner.tell(result.number, result.reports)
 
     def run(self, executor: Executor, observer: Observer, keep: Callable[[TrialResult], None]) -> str:
         """Go on until the end; return its reason: done, goal, timeout or interrupted.
@@ -125,7 +125,7 @@ class Study:
     def _with_limits(self, trial: Trial) -> Trial:
         if self._pruner is None:
             return trial
-        self._pruner.forget(min({*self._running, *self._held}))
+        self._pruner.forget(min({*self._running, *self._held, *(ahead.number for ahead in self._ahead)}))
         return replace(trial, limits=self._pruner.limits(trial.number))
 
     def _arrive(self, item: TrialResult | RungReport) -> None:
@@ -153,8 +153,6 @@ class Study:
 
     def _next_trial(self, slots: int) -> Trial | None:
         """The trial that is to begin next; None while its proposal waits for results, and when all have begun."""
-        if len(self._held) >= MOST_HELD:
-            return None
         few = LAST_PER_SLOT * slots
         last = len(self._numbers) - (few if slots > 1 and len(self._numbers) > 2 * few else 0)
         while self._asked < len(self._numbers) and (self._asked > last or not self._ahead):
@@ -167,6 +165,11 @@ class Study:
         if not self._ahead:
             return None
         trial = max(self._ahead, key=self._cost) if len(self._ahead) > 1 else self._ahead[0]
+        if len(self._held) + len(self._running) >= max(MOST_HELD, 2 * slots):
+            # Results wait for trials before them, so only such a one may begin.
+            trial = min(self._ahead, key=lambda ahead: ahead.number)
+            if trial.number > max(self._held):
+                return None
         self._ahead.remove(trial)
         return trial
 

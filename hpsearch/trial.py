@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 CURVE_DIGITS = 7
-DEV_METRIC = 3  # its place in engine.layout.CURVES
+DEV_LOSS, DEV_METRIC = 1, 3  # their places in engine.layout.CURVES
 SCALED_METRICS = ("rmse", "mae")  # in units of the target, while the engine works on the standardised one
 TASK_METRICS = {"classification": ("log_loss", "accuracy"), "regression": ("rmse", "mae", "r2")}
 
@@ -60,7 +60,8 @@ class TrialResult:
     curves: one list for each of engine.layout.CURVES. health: `epochs` in which the layers were looked at, and for each
     of engine.layout.HEALTH a list of one value per layer for each of them. weights: flat vector of the best epoch.
     reports: the best score so far at each rung of the study, infinity at those behind the epoch at
-    which it was stopped or failed. epoch_updates, epoch_flop: of one epoch; these two and the weights are not kept in
+    which it was stopped or failed. survived: epochs at whose end it went on. epoch_updates,
+    epoch_flop: of one epoch. These three and the weights are not kept in
     the journal.
     """
 
@@ -81,14 +82,14 @@ class TrialResult:
     worker: int = 0
     weights: np.ndarray | None = None
     reports: list[float] = field(default_factory=list)
+    survived: int = 0
     epoch_updates: int = 0
     epoch_flop: float = 0.0
     repeat: int = 0
 
     def rungs_gone_past(self, rungs: Sequence[int]) -> int:
-        """At how many of the rungs it was not at its end, so that it could be stopped there."""
-        more = self.state is TrialState.PRUNED or self.updates > self.epochs * self.epoch_updates
-        return sum(epoch < self.epochs + more for epoch in rungs)
+        """At how many of the rungs it could be stopped, because it went on there."""
+        return sum(epoch <= self.survived for epoch in rungs)
 
 
 @dataclass(frozen=True)
@@ -211,6 +212,8 @@ def _record(
     if training.status == "diverged":
         result.error = f"diverged: {training.diverged_in} overflowed or exploded after update {training.updates}"
     ended = not result.error and result.state is not TrialState.PRUNED
+    judged_bad = training.status == "diverged" and not math.isfinite(training.curve_rows()[-1:, DEV_LOSS].sum())
+    result.survived = training.epochs - (ended or judged_bad)
     scores = best_scores(training, data.target_sd, settings.metric).tolist()
     last = scores[-1] if scores and ended else math.inf
     result.reports = [scores[rung - 1] if rung <= len(scores) else last for rung in settings.rungs]
@@ -245,11 +248,12 @@ def cut_short(result: TrialResult, rung: int, rungs: Sequence[int], metric: str)
     choose = max if metric in MAXIMIZED_METRICS else min
     finite = [value for value in curves["dev_metric"] if math.isfinite(value)]
     best = curves["dev_metric"].index(choose(finite)) if finite else 0
+    metrics = {f"{part}_{metric}": curves[f"{part}_metric"][best] for part in ("dev", "train")}
     seen = sum(epoch <= epochs for epoch in result.health["epochs"])
     return replace(
         result,
         state=TrialState.PRUNED,
-        metrics={f"{part}_{metric}": curves[f"{part}_metric"][best] for part in ("dev", "train")},
+        metrics={name: value for name, value in metrics.items() if math.isfinite(value)},
         best_epoch=best + 1,
         epochs=epochs,
         updates=epochs * result.epoch_updates,
@@ -258,6 +262,7 @@ def cut_short(result: TrialResult, rung: int, rungs: Sequence[int], metric: str)
         curves=curves,
         health={name: values[:seen] for name, values in result.health.items()},
         reports=[score if i <= rung else math.inf for i, score in enumerate(result.reports)],
+        survived=epochs,
         weights=None,
     )
 

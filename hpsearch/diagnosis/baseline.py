@@ -21,10 +21,11 @@ def constant_score(train: Part, dev: Part, metric: str, target_sd: float = 1.0) 
             train.labels
         )
         right = float(np.mean(dev.labels == np.argmax(shares)))
+        recalled = float(right > 0) / len(np.unique(dev.labels))
         chance = {
             "accuracy": right,
             "error": 1 - right,
-            "balanced_accuracy": 1 / len(np.unique(dev.labels)),
+            "balanced_accuracy": recalled,
             "auc": 0.5,
         }
         if metric in chance:

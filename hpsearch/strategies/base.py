@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from hpsearch.space import Config, Space
 
 
+LAST_DRAWS = 64  # where a part of a continuum is a single point, most of them may be known
+MOST_POINTS = 100_000  # of a side, where free points are looked for
+
+
 class Strategy(ABC):
     """Proposes configurations by trial number: ask in order of the numbers, tell in any order.
 
@@ -104,9 +108,10 @@ class Strategy(ABC):
                 return config
         rng = self._rng(number)
         if self.limit is None:
-            return self.space.decode(rng.random(self.space.dimensions).tolist())
-        whole = Mesh(self.space, points=self.limit)
-        start = int(rng.integers(whole.size))
+            draws = [self.space.decode(rng.random(self.space.dimensions).tolist()) for _ in range(LAST_DRAWS)]
+            return next((config for config in draws if self._is_new(number, config)), draws[-1])
+        whole = Mesh(self.space, points=min(self.limit, MOST_POINTS))
+        start = whole.size * int(rng.integers(2**32)) >> 32
         places = (whole[(start + i) % whole.size] for i in range(whole.size))
         return next((config for config in places if self._is_new(number, config)), whole[start])
 

@@ -157,4 +157,7 @@ class EvolutionStrategy(Strategy):
             others = (old + (1 + (rng.random(len(rows)) * (cells - 1)).astype(int)) / whole) % 1.0
             new = np.where(self._categories[sides] > 0, others, new)
         middles = (np.minimum((new * whole).astype(int), whole - 1) + 0.5) / whole
+        # A step over an end may be thrown back to where it began; then it goes the other way.
+        still = (cells > 1) & (np.abs(middles - old) < 0.5 / whole)
+        middles = np.where(still, old + np.copysign(1 / whole, 0.5 - old), middles)
         children[rows, sides] = np.where(cells > 0, middles, new)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from bisect import insort
 from typing import TYPE_CHECKING
@@ -18,18 +19,19 @@ if TYPE_CHECKING:
 
     from hpsearch.space import Config, Space
 
-GOLDEN = (math.sqrt(5) - 1) / 2
 AREAS = 3
 CANDIDATES = 200  # the best results are looked through for them
 ATTEMPTS = 40
+STRIDE = 7919  # in the Sobol sequence from one attempt to the next
+MOST_HALVINGS = 40  # far below what anybody could tell apart
 
 
 class GridStrategy(Strategy):
     """Each parameter takes at most `points` values, spread on its scale; then `rounds` rounds of tightening.
 
-    The mesh is walked in steps of about its golden section, coprime to its size: every point comes once, and a search
-    that ends early has looked everywhere a little, instead of at one corner. Of `planned` trials the mesh gets what it
-    needs, but where it is larger than that, half of them.
+    The points of the mesh come in the order of a Sobol sequence, each once, so that a search that ends early has looked
+    everywhere a little, instead of at one corner. Of `planned` trials the mesh gets what it needs, but where it is
+    larger than that, half of them.
 
     Each round halves the distance of the mesh's points, around the best results that are at least one step of the mesh
     apart (AREAS). Its points are those with each value at the centre or one new step beside it, in the order of a Sobol
@@ -45,15 +47,13 @@ class GridStrategy(Strategy):
         self.round_size = max(1, -(-(wanted - self.coarse) // max(rounds, 1)))
         if not rounds:
             self.limit = size
-        self._stride = max(1, round(size * GOLDEN))
-        while math.gcd(self._stride, size) != 1:
-            self._stride += 1
         self._unordered = np.array(space.categories) > 0
         self._steps = 1 / (np.array([max(len(values), 2) for values in self.mesh.values.values()]) - 1.0)
         cells = np.array(space.cells)
         self._least = np.where(cells > 0, 1 / np.maximum(cells, 1), 0.0)
-        self._sequence = SobolSequence(space.dimensions, generator(seed, 0, Purpose.PROPOSAL))
+        self._sequence = SobolSequence(space.dimensions, generator(0, 0, Purpose.PROPOSAL))  # the mesh has no seed
         self._results: list[tuple[float, int, list[float]]] = []
+        self._left = 0  # no point of the mesh before this is free any more
 
     @property
     def usual_trials(self) -> int:
@@ -86,18 +86,25 @@ class GridStrategy(Strategy):
 
     def _propose(self, number: int) -> Config:
         this = self.round_of(number)
-        rest = (self.mesh[i * self._stride % self.mesh.size] for i in range(number, number + ATTEMPTS))
-        if not this:
-            return self._first_new(number, rest)
-        return self._first_new(number, self._around(number, this) if self._results else rest)
+        around = self._around(number, this) if this and self._results else ()
+        return self._first_new(number, itertools.chain(around, self._everywhere(number)))
+
+    def _everywhere(self, number: int) -> Iterator[Config]:
+        """Points of the whole mesh, then those of it that are left."""
+        yield from (self.mesh.at(self._sequence[number + attempt * STRIDE]) for attempt in range(ATTEMPTS))
+        while self._left < self.mesh.size and not self._is_new(number, self.mesh[self._left]):
+            self._left += 1
+        if self._left < self.mesh.size:
+            yield self.mesh[self._left]
 
     def _around(self, number: int, this: int) -> Iterator[Config]:
         """Points of the denser meshes, from that of the area whose turn it is."""
-        areas = self._areas(self._steps / 2 ** (this - 1))
-        step = np.maximum(self._steps / 2**this, self._least)
+        finer = 0.5 ** min(this, MOST_HALVINGS)
+        areas = self._areas(2 * finer * self._steps)
+        step = np.maximum(finer * self._steps, self._least)
         centre = areas[number % len(areas)]
         for attempt in range(ATTEMPTS):
-            point = self._sequence[number // len(areas) + attempt * 7919]
+            point = self._sequence[number // len(areas) + attempt * STRIDE]
             ordered = np.clip(centre + (np.floor(point * 3) - 1) * step, 0, 1)
             choices = areas[(point * len(areas)).astype(int), np.arange(len(point))]
             yield self.space.decode(np.where(self._unordered, choices, ordered).tolist())

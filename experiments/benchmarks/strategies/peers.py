@@ -1,43 +1,29 @@
-"""Searches by other people, and plain ones, on the grids of tables.py: prints their regrets.
+"""Searches on the grids of tables.py: hpsearch's own, those of other people, and plain ones.
 
-    python peers.py --trials 100 --runs 20 --peers random,aging,tpe
-
-Needs numpy and hpsearch; tpe, tpe_multivariate, cma and gp need optuna 5 too, cma also cmaes, and gp also torch and
-scipy. Their constants are the defaults.
+tpe, cma and gp need optuna 5, cma also cmaes, and gp also torch and scipy. Their constants are the defaults.
 
 What a search sees of a configuration is the loss of one training with a seed drawn at random, and drawn alike in all
 searches: the n-th trial of run r has the same seed everywhere, and the first configurations of random, aging and ga are
-the same. A run is the beginning of a longer one. Trials that were run before are read from ../data/peers/<peer>.npz,
-where "<table>.<run>.rows" are the configurations in order and "<table>.<run>.observed" their losses.
-
-The tables hold no lower fidelities, so nothing here stops trainings early.
+the same. The tables hold no lower fidelities, so nothing here stops trainings early.
 """
 
 from __future__ import annotations
 
-import argparse
-import multiprocessing
-import os
-import time
 from collections import deque
-from concurrent.futures import ProcessPoolExecutor
-from functools import cache, partial
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tables import FIVE, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
+
+    from tables import Table
 
     Config = dict[str, int]
     Run = tuple[np.ndarray, np.ndarray]
     Search = Callable[[Table, int, int], Run]
 
-FOLDER = Path(__file__).resolve().parents[1] / "data" / "peers"
-MARKS = (30, 50, 100, 200, 500, 1000)
-TOP = 5
 STEP = 0.2  # standard deviation of a mutation, as a share of the range
 AGING_POPULATION, AGING_SAMPLE = 20, 5
 GA_POPULATION, GA_TOURNAMENT = 10, 3
@@ -163,131 +149,37 @@ def by_optuna(table: Table, trials: int, seed: int, *, sampler: str, **options: 
     return record.arrays()
 
 
+def by_hpsearch(table: Table, trials: int, seed: int, *, name: str, lag: int = 10, **options: Any) -> Run:
+    """A strategy of hpsearch, which begins in the middle of the grid; its lag is that of a search of 100 trials."""
+    from hpsearch.config import StrategyConfig  # noqa: PLC0415 - the other searches do without
+    from hpsearch.strategies import make_strategy  # noqa: PLC0415
+
+    chosen = StrategyConfig(name=name, lag=lag, planned=trials, **options)
+    strategy = make_strategy(table.space(), seed, {}, **chosen.model_dump())
+    record = Trials(table, seed)
+    for number in range(trials):
+        config = strategy.ask(number)
+        strategy.tell(number, config, record.run(config))
+    return record.arrays()
+
+
+OWN: dict[str, Search] = {
+    "plain": partial(by_hpsearch, name="random", plain=True),
+    "random": partial(by_hpsearch, name="random"),
+    "grid": partial(by_hpsearch, name="grid"),
+    "evolve": partial(by_hpsearch, name="evolve"),
+    "evolve_lag1": partial(by_hpsearch, name="evolve", lag=1),
+    "evolve_lag16": partial(by_hpsearch, name="evolve", lag=16),
+    "evolve_lag32": partial(by_hpsearch, name="evolve", lag=32),
+    "evolve_classical": partial(by_hpsearch, name="evolve", offspring=1, crossover=0.5, elite=20),
+    "evolve_aging": partial(by_hpsearch, name="evolve", offspring=1, elite=0, selection=5),
+}
 PEERS: dict[str, Search] = {
-    "random": random,
+    "uniform": random,
     "aging": aging,
     "ga": ga,
-    "tpe_multivariate": partial(by_optuna, sampler="TPESampler", multivariate=True),
-    "tpe": partial(by_optuna, sampler="TPESampler"),  # the same since Optuna 5, for one objective
+    "tpe": partial(by_optuna, sampler="TPESampler"),  # multivariate, since Optuna 5, for one objective
     "tpe_univariate": partial(by_optuna, sampler="TPESampler", multivariate=False),
     "cma": partial(by_optuna, sampler="CmaEsSampler", warn_independent_sampling=False),
     "gp": partial(by_optuna, sampler="GPSampler"),
 }
-
-
-def best(table: Table, rows: np.ndarray, observed: np.ndarray) -> float:
-    """Regret of the row with the lowest loss observed: what a search that believes it hands over."""
-    return float(table.regret(rows[np.argmin(observed)]))
-
-
-def top5(table: Table, rows: np.ndarray, observed: np.ndarray) -> float:
-    """Lowest regret among the TOP different rows with the lowest losses observed: what a perfect final test finds."""
-    by_loss = rows[np.argsort(observed, kind="stable")]
-    _, first = np.unique(by_loss, return_index=True)
-    return float(table.regret(by_loss[np.sort(first)[:TOP]]).min())
-
-
-load = cache(Table.load)
-
-
-def timed(peer: str, name: str, trials: int, run: int) -> tuple[str, int, Run, float]:
-    """One run in a process of the pool, with its seconds."""
-    start = time.perf_counter()
-    arrays = PEERS[peer](load(name), trials, run)
-    return name, run, arrays, time.perf_counter() - start
-
-
-class Store:
-    """The runs of one peer, on disk: longer ones serve for shorter ones."""
-
-    def __init__(self, peer: str) -> None:
-        self.peer, self.path = peer, FOLDER / f"{peer}.npz"
-        self.arrays: dict[str, np.ndarray] = {}
-        if self.path.exists():
-            with np.load(self.path, allow_pickle=False) as stored:
-                self.arrays = dict(stored)
-
-    def get(self, name: str, run: int, trials: int) -> Run | None:
-        """The first `trials` of a run, if there are so many."""
-        rows, observed = (self.arrays.get(f"{name}.{run}.{what}") for what in ("rows", "observed"))
-        if rows is None or observed is None or len(rows) < trials:
-            return None
-        return rows[:trials], observed[:trials]
-
-    def complete(self, names: Iterable[str], runs: int, trials: int, *, jobs: int, minutes: float) -> None:
-        """Run what is lacking, all tables of a run before the next run; after `minutes` no more is begun."""
-        todo = [(name, run) for run in range(runs) for name in names if self.get(name, run, trials) is None]
-        if not todo:
-            return
-        start, seconds = time.perf_counter(), []
-        # A fresh process each, so that the limits on threads hold from its first import on.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(jobs, mp_context=context) as pool:
-            while todo and time.perf_counter() - start < 60 * minutes:
-                now, todo = todo[:jobs], todo[jobs:]
-                # A round at a time, so that a limit of time is kept to.
-                for name, run, (rows, observed), took in pool.map(
-                    timed, [self.peer] * len(now), *zip(*((n, trials, r) for n, r in now), strict=True)
-                ):
-                    self.arrays[f"{name}.{run}.rows"] = rows.astype(np.int32)
-                    self.arrays[f"{name}.{run}.observed"] = observed
-                    seconds.append(took)
-        FOLDER.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(self.path, **self.arrays)
-        print(f"{self.peer}: {len(seconds)} runs of {trials} trials, {np.mean(seconds):.2f} s each", flush=True)
-
-    def regrets(self, names: Iterable[str], runs: int, trials: int, choose: Callable) -> dict[str, list[float]]:
-        """By table, those of its runs."""
-        found = {name: [self.get(name, run, trials) for run in range(runs)] for name in names}
-        return {
-            name: [choose(load(name), *arrays) for arrays in of_table if arrays is not None]
-            for name, of_table in found.items()
-        }
-
-
-def report(stores: list[Store], names: list[str], runs: int, trials: int) -> str:
-    """Median / mean over the runs, by table, and the mean of both over the tables."""
-    marks = sorted({*(mark for mark in MARKS if mark <= trials), trials})
-    lines = []
-    for choose in (best, top5):
-        lines += [
-            f"Regret of {choose.__name__}: median / mean over runs",
-            "",
-            f"| peer | trials | runs | all | {' | '.join(names)} |",
-            f"| --- | --: | --: | --: |{' --: |' * len(names)}",
-        ]
-        for mark in marks:
-            for store in stores:
-                regrets = store.regrets(names, runs, mark, choose)
-                if not all(regrets.values()):
-                    continue
-                pairs = np.array([(np.median(values), np.mean(values)) for values in regrets.values()])
-                cells = " | ".join(f"{median:.4f} / {mean:.4f}" for median, mean in [pairs.mean(axis=0), *pairs])
-                lines.append(f"| {store.peer} | {mark} | {min(map(len, regrets.values()))} | {cells} |")
-        lines.append("")
-    return "\n".join(lines)
-
-
-def main() -> None:
-    """Run what is asked for and is not there yet, and report."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--trials", type=int, default=100)
-    parser.add_argument("--runs", type=int, default=20)
-    parser.add_argument("--peers", default=",".join(PEERS), help="separated by commas")
-    parser.add_argument("--tables", default=",".join(FIVE), help="separated by commas")
-    parser.add_argument("--jobs", type=int, default=2, help="processes")
-    parser.add_argument("--minutes", type=float, default=float("inf"), help="for each peer; what is begun is finished")
-    options = parser.parse_args()
-    names, peers = options.tables.split(","), options.peers.split(",")
-    if unknown := set(peers) - set(PEERS):
-        parser.error(f"no such peer: {', '.join(sorted(unknown))}; there are {', '.join(PEERS)}")
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[variable] = "1"
-    stores = [Store(peer) for peer in peers]
-    for store in stores:
-        store.complete(names, options.runs, options.trials, jobs=options.jobs, minutes=options.minutes)
-    print(report(stores, names, options.runs, options.trials))
-
-
-if __name__ == "__main__":
-    main()
