@@ -73,7 +73,8 @@ class Study:
         pruner: Pruner | None = None,
     ) -> None:
         self._directory = directory
-        self._pruner = pruner if numbers == range(len(numbers)) else None  # trials run alone are compared with none
+        alone = any(number != place for place, number in enumerate(numbers))
+        self._pruner = None if alone else pruner  # what is run without the trials before it is compared with none
         self._record = directory.record
         self._strategy = strategy
         self._numbers = numbers

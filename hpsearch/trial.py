@@ -173,7 +173,7 @@ def run_trial(trial: Trial, data: SearchData, settings: TrialSettings, watch: Wa
             if watch:
                 watch(trial, training)
             if training.epochs == epoch:
-                if best_scores(training, data.target_sd, settings.metric)[-1] > limit:
+                if limit < best_scores(training, data.target_sd, settings.metric)[-1] < math.inf:
                     result.state = TrialState.PRUNED
                     break
                 epoch, limit = next(limits, (None, math.inf))

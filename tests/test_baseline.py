@@ -17,7 +17,7 @@ from hpsearch.engine.network import Network
 
 CLASSIFICATION, REGRESSION = METRIC_NAMES[:5], METRIC_NAMES[5:]
 TINY = float(np.finfo(np.float32).tiny)
-MANY = settings(deadline=None, max_examples=40)
+MANY = settings(deadline=None, max_examples=25)
 
 labels = st.lists(st.integers(0, 4), min_size=1, max_size=40)
 values = hn.arrays(np.float32, st.integers(2, 40), elements=st.floats(-100, 100, width=32))

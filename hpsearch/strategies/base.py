@@ -38,7 +38,8 @@ class Strategy(ABC):
         self.lag = lag
         self.limit = space.size()
         self._seed = seed
-        self._told: dict[int, tuple[Config, float]] = {}
+        self._asked: dict[int, bytes] = {}
+        self._told: dict[int, tuple[Config, np.ndarray, float]] = {}
         self._learned = 0
         self._first: dict[bytes, int] = {}
 
@@ -67,13 +68,13 @@ class Strategy(ABC):
             self._learn(*self._told.pop(self._learned))
             self._learned += 1
         config = self._propose(number)
-        self._note(number, config)
+        self._asked[number] = self._note(number, config)
         return config
 
     def tell(self, number: int, config: Config, score: float) -> None:
         """Tell the score (smaller is better, infinity for a failure) of a trial."""
-        self._note(number, config)
-        self._told[number] = config, score
+        key = self._asked.pop(number) if number in self._asked else self._note(number, config)
+        self._told[number] = config, np.frombuffer(key), score
 
     @abstractmethod
     def _propose(self, number: int) -> Config:
@@ -83,16 +84,17 @@ class Strategy(ABC):
         """How many results, from trial 0 on, the proposal for trial `number` uses: at most number - lag + 1."""
         return max(0, number - self.lag + 1)
 
-    def _learn(self, config: Config, score: float) -> None:  # noqa: B027 - a choice, not an omission
-        """Take in the next result; called in order of numbers."""
+    def _learn(self, config: Config, place: np.ndarray, score: float) -> None:  # noqa: B027 - a choice, not an omission
+        """Take in the next result, with its place (dimensions,) in the unit cube; called in order of numbers."""
 
     def _rng(self, number: int) -> np.random.Generator:
         """The random numbers of the proposal for trial `number`."""
         return generator(self._seed, number, Purpose.PROPOSAL)
 
-    def _note(self, number: int, config: Config) -> None:
+    def _note(self, number: int, config: Config) -> bytes:
         key = self._key(config)
         self._first[key] = min(number, self._first.get(key, number))
+        return key
 
     def _key(self, config: Config) -> bytes:
         return np.array(self.space.encode(config)).tobytes()

@@ -68,8 +68,9 @@ class EvolutionStrategy(Strategy):
         super().__init__(space, seed, lag)
         self._defaults = defaults
         self._options = options
-        self._categories = np.array(space.categories, int)
+        self._unordered = np.array(space.categories) > 0
         self._cells = np.array(space.cells, int)
+        self._cell = np.where(self._cells > 0, 1 / np.maximum(self._cells, 1), 0.0)  # its length
         self._sequence = SobolSequence(space.dimensions, generator(seed, 0, Purpose.PROPOSAL))
         self._surrogate = Surrogate(space.categories)
         self._best: list[_Result] = []
@@ -85,9 +86,9 @@ class EvolutionStrategy(Strategy):
         results = super()._needs(number)
         return results if results >= DESIGN else 0
 
-    def _learn(self, config: Config, score: float) -> None:
+    def _learn(self, config: Config, place: np.ndarray, score: float) -> None:
         active = tuple(name in config for name in self.space.parameters)
-        result = _Result(score, self._learned, tuple(self.space.encode(config)), active)
+        result = _Result(score, self._learned, tuple(place.tolist()), active)
         insort(self._best, result)
         del self._best[MEMORY:]
         self._recent.append(result)
@@ -128,10 +129,10 @@ class EvolutionStrategy(Strategy):
                 swap = swap & (rng.random(children.shape) < 0.5)
                 children = np.where(swap, self._places[others], children)
                 active = np.where(swap, self._active[others], active)
-            for _ in range(mutations):
-                self._mutate(children, active, rng)
-            again = int(TWICE * len(children))
-            self._mutate(children[:again], active[:again], rng)
+            every = np.arange(len(children))
+            self._mutate(
+                children, active, np.concatenate([every] * mutations + [every[: int(TWICE * len(every))]]), rng
+            )
             order = np.argsort(self._surrogate.guess(children), kind="stable")
             # What was inactive in the parent has no value to inherit, and may be active in the child.
             yield from np.where(active, children, rng.random(children.shape))[order]
@@ -141,23 +142,20 @@ class EvolutionStrategy(Strategy):
         rivals = rng.integers(len(self._places), size=(self._options.offspring, self._options.selection))
         return rivals.min(axis=1)
 
-    def _mutate(self, children: np.ndarray, active: np.ndarray, rng: np.random.Generator) -> None:
-        """Change one active side of each of the children (n, sides), in place.
+    def _mutate(self, children: np.ndarray, active: np.ndarray, rows: np.ndarray, rng: np.random.Generator) -> None:
+        """Change one active side of the child in each of the `rows` of children (n, sides), in place.
 
         On a scale by a normal step that reaches at least the next value; a category becomes another one.
         """
-        rows = np.arange(len(children))
-        sides = np.argmax(rng.random(children.shape) * active, axis=1)
-        old, cells = children[rows, sides], self._cells[sides]
-        whole = np.maximum(cells, 1)
+        sides = np.argmax(rng.random((len(rows), children.shape[1])) * active[rows], axis=1)
+        old, cells, cell = children[rows, sides], self._cells[sides], self._cell[sides]
         steps = self._options.mutation * rng.standard_normal(len(rows))
-        least = np.where(cells > 0, 1 / whole, 0.0)
-        new = reflect(old + np.copysign(np.maximum(np.abs(steps), least), steps))
-        if self._categories.any():
-            others = (old + (1 + (rng.random(len(rows)) * (cells - 1)).astype(int)) / whole) % 1.0
-            new = np.where(self._categories[sides] > 0, others, new)
-        middles = (np.minimum((new * whole).astype(int), whole - 1) + 0.5) / whole
+        new = reflect(old + np.copysign(np.maximum(np.abs(steps), cell), steps))
+        if self._unordered.any():
+            others = (old + (1 + (rng.random(len(rows)) * (cells - 1)).astype(int)) * cell) % 1.0
+            new = np.where(self._unordered[sides], others, new)
+        middles = (np.minimum((new * cells).astype(int), cells - 1) + 0.5) * cell
         # A step over an end may be thrown back to where it began; then it goes the other way.
-        still = (cells > 1) & (np.abs(middles - old) < 0.5 / whole)
-        middles = np.where(still, old + np.copysign(1 / whole, 0.5 - old), middles)
+        still = (np.abs(middles - old) < 0.5 * cell) & (cells > 1)
+        middles = np.where(still, old + np.copysign(cell, 0.5 - old), middles)
         children[rows, sides] = np.where(cells > 0, middles, new)

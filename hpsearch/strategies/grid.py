@@ -79,9 +79,9 @@ class GridStrategy(Strategy):
         this = self.round_of(number)
         return super()._needs(self.coarse + (this - 1) * self.round_size) if this else 0
 
-    def _learn(self, config: Config, score: float) -> None:
+    def _learn(self, config: Config, place: np.ndarray, score: float) -> None:  # noqa: ARG002 - its place says all
         if score < math.inf:
-            insort(self._results, (score, self._learned, self.space.encode(config)))
+            insort(self._results, (score, self._learned, place.tolist()))
             del self._results[CANDIDATES:]
 
     def _propose(self, number: int) -> Config:

@@ -92,10 +92,10 @@ class Pruner:
         if (number, rung) in self._verdicts:
             return self._verdicts[number, rung]
         rivals = self._rivals(number)
-        if self.rungs[rung] >= FAIR_EPOCH and score > self._constant:
+        if score == math.inf or len(rivals) < LEAST:  # what has no score at all fails at its end, and says why
+            verdict = self.rungs[rung] >= FAIR_EPOCH and self._constant < score < math.inf
+        elif self.rungs[rung] >= FAIR_EPOCH and score > self._constant:
             verdict = True
-        elif len(rivals) < LEAST:
-            verdict = False
         else:
             scores = [self._reported(n, rung) for n in rivals]
             better = sum(s is not None and s < score for s in scores)

@@ -64,9 +64,9 @@ class RandomStrategy(Strategy):
         results = super()._needs(number)
         return rng.random() < self._densify * results / (results + HALF_WAY)
 
-    def _learn(self, config: Config, score: float) -> None:
+    def _learn(self, config: Config, place: np.ndarray, score: float) -> None:  # noqa: ARG002 - its place says all
         if score < math.inf:
-            insort(self._best, (score, self._learned, self.space.encode(config)))
+            insort(self._best, (score, self._learned, place.tolist()))
             del self._best[AREAS:]
 
     def _propose(self, number: int) -> Config:

@@ -12,8 +12,8 @@ from hpsearch.space import Categorical, Float, Int, Space
 from hpsearch.strategies import make_strategy
 
 LAG = 5
-PLANNED = 30
-TRIALS = 40  # more than are planned, as when a search is extended
+PLANNED = 24
+TRIALS = 32  # more than are planned, as when a search is extended
 
 SPACES = {
     "mixed": Space(

@@ -148,7 +148,7 @@ class TestInAnySpace:
     def test_any_scores_are_borne(self, space, name):
         for score in WHATEVER.values():
             strategy = make(space, name)
-            proposals = drive(strategy, cases.count(strategy, 26), score)
+            proposals = drive(strategy, cases.count(strategy, 24), score)
             for config in proposals[::5]:
                 check_inside(SPACES[space], config)
             assert name == "plain" or len(set(texts(proposals))) == len(proposals)
@@ -162,7 +162,7 @@ class TestInAnySpace:
     def test_a_search_without_a_plan_is_the_beginning_of_a_longer_one(self, space, name):
         short, long = (make(space, name, planned=None) for _ in range(2))
         trials = cases.count(short, 12)
-        assert drive(short, trials) == drive(long, cases.count(long, 36))[:trials]
+        assert drive(short, trials) == drive(long, cases.count(long, 28))[:trials]
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +200,7 @@ def test_another_seed_makes_other_proposals(space, name):
 @every_strategy
 def test_a_result_influences_proposals_from_lag_trials_later_on(space, name, lag):
     """And in strategies that adapt, some result does."""
-    trials = cases.count(make(space, name), 55)
+    trials = cases.count(make(space, name), 45)
     expected = drive(make(space, name, lag=lag), trials)
     differ = False
     for changed in (0, 11):
@@ -305,7 +305,7 @@ def test_a_large_finite_space_is_never_listed(name):
     strategy = make(Space({"units": Int(1, 10**9)}), name, planned=8)
     tracemalloc.start()
     try:
-        drive(strategy, cases.count(strategy, 8))
+        drive(strategy, cases.count(strategy, 4))
         assert tracemalloc.get_traced_memory()[1] < 1e7
     finally:
         tracemalloc.stop()

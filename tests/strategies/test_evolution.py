@@ -38,7 +38,7 @@ def mutated(space, place, *, active=None, seed=0, copies=4000, **options):
     strategy = make(space, "evolve", defaults={}, **options)
     children = np.tile(np.array(place, float), (copies, 1))
     chosen = np.tile(np.ones(len(place), bool) if active is None else np.array(active), (copies, 1))
-    strategy._mutate(children, chosen, np.random.default_rng(seed))
+    strategy._mutate(children, chosen, np.arange(copies), np.random.default_rng(seed))
     return children
 
 

@@ -37,7 +37,7 @@ NEVER = StopRules()
 VIEWS = ("trials.csv", "curves.csv", "best.yaml")
 QUIET = SimpleNamespace(finished=lambda result, best: None, tick=lambda: None)
 SEEDS = st.integers(0, 10**6)
-MANY = settings(deadline=None, max_examples=20)
+MANY = settings(deadline=None, max_examples=12)
 
 
 class Learning(Strategy):
@@ -192,7 +192,7 @@ class Slots(Executor):
             self.epochs += 1
             goes_on = epoch < len(scores) or fails
             if goes_on and epoch in RUNGS:
-                if best[epoch - 1] > limits.get(epoch, math.inf):
+                if limits.get(epoch, math.inf) < best[epoch - 1] < math.inf:
                     yield result_of(trial, scores[:epoch], fails=False, state=TrialState.PRUNED)
                     return
                 yield RungReport(trial.number, RUNGS.index(epoch), best[epoch - 1])
