@@ -1,12 +1,13 @@
 """How much of a search's wall time is training, and what start-up costs: prints a table and writes results.md.
 
 Wall time is that of the whole command, from the shell's point of view, with the engine compiled before. Training is the
-sum of the trials' own seconds (timings.csv); its share is training / (processes * wall).
+sum of the seconds of the trials and of the finals (journal.jsonl); its share is training / (processes * wall). The last
+training of all, of the winner for its model, is not among them.
 """
 
 from __future__ import annotations
 
-import csv
+import json
 import os
 import statistics
 import subprocess
@@ -29,9 +30,9 @@ def seconds_of(command: list[str]) -> float:
 def search_once(folder: Path, jobs: int) -> tuple[float, float, int]:
     """Wall seconds, training seconds and trials of the quickstart's search."""
     wall = seconds_of([*HPSEARCH, "random", "digits", "-o", str(folder), "-j", str(jobs)])
-    with (folder / "timings.csv").open(encoding="utf-8") as file:
-        trained = [float(row["seconds"]) for row in csv.DictReader(file)]
-    return wall, sum(trained), len(trained)
+    events = [json.loads(line) for line in (folder / "journal.jsonl").read_text(encoding="utf-8").splitlines()]
+    trained = sum(event["seconds"] for event in events if event["event"] in ("trial", "final"))
+    return wall, trained, sum(event["event"] == "trial" for event in events)
 
 
 def main() -> None:
