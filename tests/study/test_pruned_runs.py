@@ -6,16 +6,15 @@ import random
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies.test_pruning import Course, final, stops_in_order
+from study.driving import NEVER, QUIET, After
 
 from hpsearch import strict_yaml
 from hpsearch.engine.layout import CURVES
@@ -25,7 +24,7 @@ from hpsearch.run_directory.journal import read
 from hpsearch.run_directory.record import JOURNAL, RunRecord
 from hpsearch.strategies.base import Strategy
 from hpsearch.strategies.pruning import BETTER, OF, Pruner, rungs_below
-from hpsearch.study import MOST_HELD, StopRules, Study
+from hpsearch.study import MOST_HELD, Study
 from hpsearch.trial import RungReport, TrialResult, TrialState
 
 LONGEST = 20
@@ -33,10 +32,9 @@ RUNGS = rungs_below(LONGEST)
 CONSTANT = 0.7
 UPDATES, FLOP = 7, 3.0e6  # of an epoch
 LAG = 4
-NEVER = StopRules()
 VIEWS = ("trials.csv", "curves.csv", "best.yaml")
-QUIET = SimpleNamespace(finished=lambda result, best: None, tick=lambda: None)
 SEEDS = st.integers(0, 10**6)
+pytestmark = pytest.mark.usefixtures("without_waiting_for_the_disk")
 MANY = settings(deadline=None, max_examples=12)
 
 
@@ -198,35 +196,6 @@ class Slots(Executor):
                 yield RungReport(trial.number, RUNGS.index(epoch), best[epoch - 1])
             yield None
         yield result_of(trial, scores, fails, TrialState.FAIL if fails else TrialState.COMPLETE)
-
-
-class After:
-    """A stop rule that gives its reason when it was asked so many times."""
-
-    goal = None
-
-    def __init__(self, times):
-        self._left = times
-
-    def reason(self):
-        self._left -= 1
-        return "timeout" if self._left < 0 else None
-
-
-@pytest.fixture(autouse=True, scope="module")
-def without_waiting_for_the_disk():
-    """Nothing here is about power cuts."""
-    with pytest.MonkeyPatch.context() as patch:
-        for call in ("fsync", "fdatasync"):
-            patch.setattr(os, call, lambda descriptor: None)
-        yield
-
-
-@pytest.fixture(scope="session")
-def folders(tmp_path_factory):
-    """A function that makes a new folder, also within a Hypothesis test."""
-    base = tmp_path_factory.mktemp("pruned")
-    return lambda: Path(tempfile.mkdtemp(dir=base)) / "run"
 
 
 @pytest.fixture(scope="session")

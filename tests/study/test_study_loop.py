@@ -1,15 +1,13 @@
 """The loop with executors that do as they like: what is told, counted and run again must not depend on them."""
 
 import math
-import os
 import random
-import tempfile
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from study.driving import NEVER, QUIET, After
 
 from hpsearch.executors.base import Executor
 from hpsearch.run_directory.directory import open_run
@@ -18,9 +16,8 @@ from hpsearch.run_directory.record import JOURNAL, RunRecord
 from hpsearch.strategies.base import Strategy
 from hpsearch.study import StopRules, Study
 
-NEVER = StopRules()
 SCORES = st.lists(st.none() | st.sampled_from([0.1, 0.2, 0.3, 0.4, 0.5]), min_size=1, max_size=9)
-QUIET = SimpleNamespace(finished=lambda result, best: None, tick=lambda: None)
+pytestmark = pytest.mark.usefixtures("without_waiting_for_the_disk")
 MANY = settings(deadline=None, max_examples=50)
 
 
@@ -69,42 +66,12 @@ class Attentive(Strategy):
         self.told.append((number, score))
 
 
-class After:
-    """A stop rule that gives its reason when it was asked so many times."""
-
-    goal = None
-
-    def __init__(self, times, reason):
-        self._left = times
-        self._reason = reason
-
-    def reason(self):
-        self._left -= 1
-        return self._reason if self._left < 0 else None
-
-
 def proposal(number):
     return {"learning_rate": 1.0 / (1 + number), "optimizer": "adam"}
 
 
 def told_of(scores):
     return [(number, math.inf if score is None else score) for number, score in enumerate(scores)]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def without_waiting_for_the_disk():
-    """Nothing here is about power cuts."""
-    with pytest.MonkeyPatch.context() as patch:
-        for call in ("fsync", "fdatasync"):
-            patch.setattr(os, call, lambda descriptor: None)
-        yield
-
-
-@pytest.fixture(scope="session")
-def folders(tmp_path_factory):
-    """A function that makes a new folder, also within a Hypothesis test."""
-    base = tmp_path_factory.mktemp("study")
-    return lambda: Path(tempfile.mkdtemp(dir=base)) / "run"
 
 
 @pytest.fixture(scope="session")
