@@ -143,12 +143,12 @@ class StrategyConfig(Section):
     rounds: Annotated[int, Field(ge=0, le=100)] = 3
     plain: bool = False
     densify: Share = 0.5
-    population: Annotated[int, Field(ge=1, le=100)] = 20
-    elite: Annotated[int, Field(ge=0, le=100)] = 10
-    selection: Annotated[int, Field(ge=1, le=100)] = 2
+    population: Annotated[int, Field(ge=1, le=100)] | None = None
+    elite: Annotated[int, Field(ge=0, le=100)] | None = None
+    selection: Annotated[int, Field(ge=1, le=100)] = 1
     crossover: Share = 0.0
-    mutation: Annotated[float, Field(gt=0, le=1)] = 0.2
-    offspring: Annotated[int, Field(ge=1, le=10_000)] = 30
+    mutation: Annotated[float, Field(gt=0, le=1)] | None = None
+    offspring: Annotated[int, Field(ge=1, le=10_000)] = 24
 
     def begun(self, trials: int | None, before: Mapping[str, Any]) -> StrategyConfig:
         """With lag and plan fixed: as they were `before`, when the run began, or else for `trials` trials."""

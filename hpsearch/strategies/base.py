@@ -11,7 +11,7 @@ from hpsearch.seeds import Purpose, generator
 from hpsearch.space import Mesh
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from hpsearch.space import Config, Space
 
@@ -26,16 +26,19 @@ class Strategy(ABC):
     The proposal for trial i is a function of the space, the seed, the proposals before it and the results of at most
     the trials 0 .. i - lag. These are learned in order of their numbers, and what else was told by then waits. So
     neither the number of processes nor their speed decides what is tried, and a run that was killed goes on with the
-    same proposals once its results are told again.
+    same proposals once its results are told again. Results of an earlier search, if any, are learned before all of
+    these and have no part in the numbers, so no proposal waits for them.
 
     Attributes:
         lag: see above, at least 1.
+        earlier: how many results of an earlier search are known.
         limit: how many different trials there are; None: no end.
     """
 
     def __init__(self, space: Space, seed: int, lag: int) -> None:
         self.space = space
         self.lag = lag
+        self.earlier = 0
         self.limit = space.size()
         self._seed = seed
         self._asked: dict[int, bytes] = {}
@@ -51,6 +54,20 @@ class Strategy(ABC):
     def stages(self, trials: int) -> list[str]:  # noqa: ARG002 - for those that have some
         """What such a search of so many trials goes through, a line each; empty where there is nothing to say."""
         return []
+
+    @property
+    def _known(self) -> int:
+        """How many results were learned, those of an earlier search among them; `_learned` are the others."""
+        return self.earlier + self._learned
+
+    def begin_with(self, results: Sequence[tuple[Config, float]]) -> None:
+        """Tell the results of an earlier search: configurations of this space and their scores, as in `tell`.
+
+        Before anything is asked or told. What they tried may be tried again.
+        """
+        for config, score in results:
+            self._learn(config, np.array(self.space.encode(config)), score)
+            self.earlier += 1
 
     def ready(self, number: int) -> bool:
         """Whether all results were told that the proposal for trial `number` uses."""
@@ -85,11 +102,11 @@ class Strategy(ABC):
         return max(0, number - self.lag + 1)
 
     def _learn(self, config: Config, place: np.ndarray, score: float) -> None:  # noqa: B027 - a choice, not an omission
-        """Take in the next result, with its place (dimensions,) in the unit cube; called in order of numbers."""
+        """Take in result `_known`, with its place (dimensions,) in the unit cube; called in order of numbers."""
 
     def _rng(self, number: int) -> np.random.Generator:
-        """The random numbers of the proposal for trial `number`."""
-        return generator(self._seed, number, Purpose.PROPOSAL)
+        """The random numbers of the proposal for trial `number`; other ones than the earlier search used."""
+        return generator(self._seed, self.earlier + number, Purpose.PROPOSAL)
 
     def _note(self, number: int, config: Config) -> bytes:
         key = self._key(config)
@@ -119,11 +136,12 @@ class Strategy(ABC):
 
 
 class GivenStrategy(Strategy):
-    """Configurations that are known beforehand, by trial number."""
+    """Configurations that are known beforehand, by trial number; `numbers` in the order in which they were given."""
 
     def __init__(self, space: Space, configs: Mapping[int, Config]) -> None:
         super().__init__(space, seed=0, lag=1)
         self.limit = None
+        self.numbers = list(configs)
         self._configs = configs
 
     def ready(self, number: int) -> bool:

@@ -1,7 +1,8 @@
-"""Evolution: good results have offspring, and a cheap guess at their scores picks which of these is tried."""
+"""Evolution: the best results have offspring, and a cheap guess at their scores picks which of these is tried."""
 
 from __future__ import annotations
 
+import math
 from bisect import insort
 from collections import deque
 from dataclasses import dataclass
@@ -20,30 +21,34 @@ if TYPE_CHECKING:
 
     from hpsearch.space import Config, Space
 
-DESIGN = 8  # results before the first offspring
+DESIGN = 10  # results before the first offspring
 MEMORY = 100  # best, and as many most recent results, that the guess is made from
-GROWTH = 0.1  # more results, and the guess is made anew
-TWICE = 0.3  # share of offspring that mutate a second time
-ATTEMPTS = 5  # each with one mutation more, to find offspring that was not tried yet
+GROWTH = 0.1  # more results, and parents and guess are chosen anew
+TOGETHER = 16  # proposals whose offspring are made at once
+ELITE, FEWEST, MOST = 0.1, 2, 25  # share of the results that are parents, but not fewer or more
+WIDTH = 0.3  # sd of a step, of a side's length, were there no parents
+LEAST_STEP = 0.6  # sd of a step, of the distance to the next value
+OTHER_CHOICE = 0.5  # share of the categories that are drawn anew
+ATTEMPTS = 5  # each with steps twice as wide, to find offspring that was not tried yet
 
 
 @dataclass(frozen=True)
 class EvolutionOptions:
-    """How the parents are chosen and what they pass on.
+    """How the parents are chosen and what they pass on; None: what suits the number of results.
 
-    population: results that may be parents: the best `elite` of all, and for the rest the most recent, so that a score
-    that was only luck is forgotten (aging evolution, Real et al. 2019, arXiv 1802.01548). selection: so many of them,
-    drawn at random, compete for being a parent. crossover: share of offspring with two parents, each side of the cube
-    from either. mutation: standard deviation of a step, of a side's length. offspring: so many are made, and the one
-    with the best guess is tried; 1 is evolution without a guess.
+    elite: so many of the best results are parents. population: with so many, the rest are the most recent, so that a
+    score that was only luck is forgotten (aging evolution, Real et al. 2019, arXiv 1802.01548). selection: so many of
+    them, drawn at random, compete for being a parent. crossover: share of offspring with two parents, each side of the
+    cube from either. mutation: standard deviation of the step that every side takes, of its length. offspring: so many
+    are made, and the one with the best guess is tried; 1 is evolution without a guess.
     """
 
-    population: int = 20
-    elite: int = 10
-    selection: int = 2
+    population: int | None = None
+    elite: int | None = None
+    selection: int = 1
     crossover: float = 0.0
-    mutation: float = 0.2
-    offspring: int = 30
+    mutation: float | None = None
+    offspring: int = 24
 
 
 @dataclass(frozen=True, order=True)
@@ -58,8 +63,10 @@ class EvolutionStrategy(Strategy):
     """Begins with the default configuration and points of a Sobol sequence, then proposes offspring.
 
     There are no generations: every proposal takes its parents from the results known by then, so no process ever waits
-    for the others. The guess (see surrogate.py) sees through the noise of single scores what a parent's own score
-    cannot tell.
+    for the others. By itself, offspring is a draw from a kernel density over the best tenth of the results, as in an
+    estimation of distribution algorithm (Larranaga and Lozano 2002): a normal step on every side, the shorter the more
+    parents there are, and now and then a point from anywhere. The guess (see surrogate.py) sees through the noise of
+    single scores what a parent's own score cannot tell.
     """
 
     def __init__(
@@ -75,87 +82,115 @@ class EvolutionStrategy(Strategy):
         self._surrogate = Surrogate(space.categories)
         self._best: list[_Result] = []
         self._recent: deque[_Result] = deque(maxlen=MEMORY)
-        self._next_fit = DESIGN
+        self._fitted, self._next_fit = 0, DESIGN  # numbers of results
+        self._offspring_from = -1
+        self._offspring = np.empty(0)
 
     def stages(self, trials: int) -> list[str]:
         """How many trials come before the first offspring."""
-        first = min(trials, DESIGN + self.lag - 1)
+        first = min(trials, self._first_after(max(DESIGN, self.earlier)) or 1)
         return [f"{first} trials to begin with, then {trials - first} offspring"]
 
     def _needs(self, number: int) -> int:
         results = super()._needs(number)
-        return results if results >= DESIGN else 0
+        return results if self.earlier + results >= DESIGN else 0
 
     def _learn(self, config: Config, place: np.ndarray, score: float) -> None:
         active = tuple(name in config for name in self.space.parameters)
-        result = _Result(score, self._learned, tuple(place.tolist()), active)
+        result = _Result(score, self._known, tuple(place.tolist()), active)
         insort(self._best, result)
         del self._best[MEMORY:]
         self._recent.append(result)
         # The number of results decides when, not who asks, so that a resumed run does the same.
-        if self._learned + 1 == self._next_fit:
-            self._fit()
-            self._next_fit += max(1, int(self._next_fit * GROWTH))
+        if self._known + 1 == self._next_fit:
+            self._fit(self._next_fit)
 
-    def _fit(self) -> None:
-        """Make the guess and the population anew."""
+    def _fit(self, results: int) -> None:
+        """Choose the parents among so many results and make the guess anew."""
         known = {result.order: result for result in (*self._best, *self._recent)}.values()
         self._surrogate.fit(np.array([r.place for r in known]), np.array([r.score for r in known]))
+        parents = self._parents(results)
+        self._places = np.array([result.place for result in parents])
+        self._active = np.array([result.active for result in parents])
+        self._fitted, self._next_fit = results, results + max(1, int(results * GROWTH))
+        self._offspring_from = -1
+
+    def _parents(self, results: int) -> list[_Result]:
+        """Those of so many results that may have offspring, the best first."""
         elite, population = self._options.elite, self._options.population
+        if elite is None:
+            elite = min(max(FEWEST, math.ceil(ELITE * results)), MOST)
+        if population is None:
+            population = max(elite, 1)
         young = list(self._recent)[-(population - elite) :] if population > elite else []
-        chosen = sorted({result.order: result for result in (*self._best[: min(elite, population)], *young)}.values())
-        self._places = np.array([result.place for result in chosen])
-        self._active = np.array([result.active for result in chosen])
+        return sorted({result.order: result for result in (*self._best[: min(elite, population)], *young)}.values())
 
     def _propose(self, number: int) -> Config:
         if number == 0:
             return self.space.nearest(self._defaults)
-        rng = self._rng(number)
-        points = self._offspring(rng) if self._needs(number) else self._start(number, rng)
+        points = self._start(number) if self.earlier + self._needs(number) < DESIGN else self._children(number)
         return self._first_new(number, (self.space.decode(point.tolist()) for point in points))
 
-    def _start(self, number: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    def _start(self, number: int) -> Iterator[np.ndarray]:
         yield self._sequence[number - 1]
-        yield from rng.random((4 * ATTEMPTS, self.space.dimensions))
+        yield from self._rng(number).random((4 * ATTEMPTS, self.space.dimensions))
 
-    def _offspring(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        """Places of new offspring, the most promising first."""
-        for mutations in range(1, ATTEMPTS + 1):
-            parents = self._parents(rng)
-            children, active = self._places[parents], self._active[parents]
-            if self._options.crossover > 0:
-                others = self._parents(rng)
-                swap = rng.random((len(children), 1)) < self._options.crossover
-                swap = swap & (rng.random(children.shape) < 0.5)
-                children = np.where(swap, self._places[others], children)
-                active = np.where(swap, self._active[others], active)
-            every = np.arange(len(children))
-            self._mutate(
-                children, active, np.concatenate([every] * mutations + [every[: int(TWICE * len(every))]]), rng
-            )
-            order = np.argsort(self._surrogate.guess(children), kind="stable")
-            # What was inactive in the parent has no value to inherit, and may be active in the child.
-            yield from np.where(active, children, rng.random(children.shape))[order]
+    def _children(self, number: int) -> Iterator[np.ndarray]:
+        """Places of the offspring for trial `number`, the most promising first.
 
-    def _parents(self, rng: np.random.Generator) -> np.ndarray:
-        """Rows of the population, one for each child: the best of those that compete."""
-        rivals = rng.integers(len(self._places), size=(self._options.offspring, self._options.selection))
-        return rivals.min(axis=1)
-
-    def _mutate(self, children: np.ndarray, active: np.ndarray, rows: np.ndarray, rng: np.random.Generator) -> None:
-        """Change one active side of the child in each of the `rows` of children (n, sides), in place.
-
-        On a scale by a normal step that reaches at least the next value; a category becomes another one.
+        As long as parents and guess are the same, many trials get theirs at once, which costs little more than one.
         """
-        sides = np.argmax(rng.random((len(rows), children.shape[1])) * active[rows], axis=1)
-        old, cells, cell = children[rows, sides], self._cells[sides], self._cell[sides]
-        steps = self._options.mutation * rng.standard_normal(len(rows))
-        new = reflect(old + np.copysign(np.maximum(np.abs(steps), cell), steps))
+        first = self._first_after(self._fitted)
+        start = number - (number - first) % TOGETHER
+        if start != self._offspring_from:
+            proposals = min(TOGETHER, self._first_after(self._next_fit) - start)
+            self._offspring = self._breed(proposals, 1.0, self._rng(start))
+            self._offspring_from = start
+        yield from self._offspring[number - start]
+        rng = self._rng(number)
+        for attempt in range(1, ATTEMPTS):
+            yield from self._breed(1, 2.0**attempt, rng)[0]
+
+    def _first_after(self, results: int) -> int:
+        """The first trial that is proposed from so many results, those of an earlier search among them."""
+        own = results - self.earlier
+        return own + self.lag - 1 if own > 0 else 0
+
+    def _breed(self, proposals: int, wider: float, rng: np.random.Generator) -> np.ndarray:
+        """Offspring (proposals, offspring, sides), the most promising first, with steps so much wider."""
+        count = proposals * self._options.offspring
+        parents = self._winners(count, rng)
+        places, active = self._places[parents], self._active[parents]
+        if self._options.crossover > 0:
+            others = self._winners(count, rng)
+            swap = rng.random((count, 1)) < self._options.crossover
+            swap = swap & (rng.random(places.shape) < 0.5)
+            places = np.where(swap, self._places[others], places)
+            active = np.where(swap, self._active[others], active)
+        places = self._mutated(places, wider, rng)
+        # What was inactive in the parent has no value to inherit, and may be active in the child.
+        strange = ~active | (rng.random((count, 1)) < 1 / (len(self._places) + 1))
+        places = self._middles(np.where(strange, rng.random(places.shape), places))
+        order = np.argsort(self._surrogate.guess(places).reshape(proposals, -1), kind="stable")
+        return np.take_along_axis(places.reshape(proposals, -1, places.shape[1]), order[:, :, None], axis=1)
+
+    def _winners(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Rows of the parents (count,): each the best of those that compete."""
+        return rng.integers(len(self._places), size=(count, self._options.selection)).min(axis=1)
+
+    def _mutated(self, places: np.ndarray, wider: float, rng: np.random.Generator) -> np.ndarray:
+        """Places (n, sides) after a step on each scale; some categories are drawn anew."""
+        sides = places.shape[1]
+        # Scott's rule for the width of a kernel: the more parents, the narrower.
+        width = self._options.mutation or WIDTH * (len(self._places) + 1) ** (-1 / (sides + 4))
+        steps = np.maximum(wider * width, LEAST_STEP * self._cell) * rng.standard_normal(places.shape)
+        moved = reflect(places + steps)
         if self._unordered.any():
-            others = (old + (1 + (rng.random(len(rows)) * (cells - 1)).astype(int)) * cell) % 1.0
-            new = np.where(self._unordered[sides], others, new)
-        middles = (np.minimum((new * cells).astype(int), cells - 1) + 0.5) * cell
-        # A step over an end may be thrown back to where it began; then it goes the other way.
-        still = (np.abs(middles - old) < 0.5 * cell) & (cells > 1)
-        middles = np.where(still, old + np.copysign(cell, 0.5 - old), middles)
-        children[rows, sides] = np.where(cells > 0, middles, new)
+            other = np.where(rng.random(places.shape) < OTHER_CHOICE, rng.random(places.shape), places)
+            moved = np.where(self._unordered, other, moved)
+        return moved
+
+    def _middles(self, places: np.ndarray) -> np.ndarray:
+        """Places (n, sides) at the middle of their cells, where a side has some."""
+        middles = (np.minimum((places * self._cells).astype(int), self._cells - 1) + 0.5) * self._cell
+        return np.where(self._cells > 0, middles, places)

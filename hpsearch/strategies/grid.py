@@ -81,7 +81,7 @@ class GridStrategy(Strategy):
 
     def _learn(self, config: Config, place: np.ndarray, score: float) -> None:  # noqa: ARG002 - its place says all
         if score < math.inf:
-            insort(self._results, (score, self._learned, place.tolist()))
+            insort(self._results, (score, self._known, place.tolist()))
             del self._results[CANDIDATES:]
 
     def _propose(self, number: int) -> Config:

@@ -61,12 +61,12 @@ class RandomStrategy(Strategy):
         return super()._needs(number) if self._is_local(number, self._rng(number)) else 0
 
     def _is_local(self, number: int, rng: np.random.Generator) -> bool:
-        results = super()._needs(number)
+        results = self.earlier + super()._needs(number)
         return rng.random() < self._densify * results / (results + HALF_WAY)
 
     def _learn(self, config: Config, place: np.ndarray, score: float) -> None:  # noqa: ARG002 - its place says all
         if score < math.inf:
-            insort(self._best, (score, self._learned, place.tolist()))
+            insort(self._best, (score, self._known, place.tolist()))
             del self._best[AREAS:]
 
     def _propose(self, number: int) -> Config:
@@ -77,12 +77,12 @@ class RandomStrategy(Strategy):
         return self._first_new(number, (self.space.decode(point.tolist()) for point in points))
 
     def _far(self, number: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        yield self._sequence[number - 1]
+        yield self._sequence[self.earlier + number - 1]
         for _ in range(ATTEMPTS):
             yield rng.random(self.space.dimensions)
 
     def _near(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        areas = self._best[: math.isqrt(self._learned) + 1]
+        areas = self._best[: math.isqrt(self._known) + 1]
         for _ in range(ATTEMPTS):
             center = np.array(areas[rng.integers(len(areas))][2])
             ordered = reflect(center + WIDTH * rng.standard_normal(len(center)))

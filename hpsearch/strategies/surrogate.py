@@ -21,7 +21,7 @@ MISMATCH = 0.15  # squared distance of two different categories
 REACH = 0.8  # of the kernel, where all sides weigh the same
 NOISE = 0.5  # variance of the noise, that of the ranks being 1
 SHARED_WEIGHT = 0.1  # no side weighs less, of the mean weight
-CURIOSITY = 1.0  # how much a point gains where nothing is known
+CURIOSITY = 2.0  # how much a point gains where nothing is known
 
 
 class Surrogate:
@@ -44,15 +44,15 @@ class Surrogate:
         self._points = self._features(places)
         kernel = self._kernel(self._points)
         kernel[np.diag_indices_from(kernel)] += NOISE
-        self._coefficients = np.linalg.solve(kernel, normal)
+        self._coefficients = np.stack([np.linalg.solve(kernel, normal), np.ones(len(normal))], axis=1)
 
     def guess(self, places: np.ndarray) -> np.ndarray:
         """The guessed normal scores (n,) at points (n, sides), less a bonus for little-known parts; smaller is better.
 
         With a kernel near 1 around known points, the sum of its values is about their number.
         """
-        kernel = self._kernel(self._features(places))
-        return kernel @ self._coefficients - CURIOSITY / np.sqrt(1 + kernel.sum(1))
+        mean, known = (self._kernel(self._features(places)) @ self._coefficients).T
+        return mean - CURIOSITY / np.sqrt(1 + known)
 
     def _features(self, places: np.ndarray) -> np.ndarray:
         """Points (n, sides) as (n, features) in units of the kernel's reach, categories one-hot."""
@@ -67,8 +67,12 @@ class Surrogate:
     def _kernel(self, points: np.ndarray) -> np.ndarray:
         """Rational quadratic with alpha = 2 (ibid., eq. 4.19) between `points` and those fitted."""
         known = self._points
-        squared = (points * points).sum(1)[:, None] + (known * known).sum(1) - 2 * points @ known.T
-        return 1 / (1 + np.maximum(squared, 0)) ** 2
+        kernel = points @ (-2 * known.T)
+        kernel += 1 + (known * known).sum(1)
+        kernel += (points * points).sum(1)[:, None]
+        np.maximum(kernel, 1, out=kernel)
+        kernel *= kernel
+        return np.reciprocal(kernel, out=kernel)
 
     def _weights(self, places: np.ndarray, normal: np.ndarray) -> np.ndarray:
         """What each side counts in a distance (sides,), 1 on average.

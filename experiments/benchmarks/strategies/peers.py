@@ -171,8 +171,10 @@ OWN: dict[str, Search] = {
     "evolve_lag1": partial(by_hpsearch, name="evolve", lag=1),
     "evolve_lag16": partial(by_hpsearch, name="evolve", lag=16),
     "evolve_lag32": partial(by_hpsearch, name="evolve", lag=32),
-    "evolve_classical": partial(by_hpsearch, name="evolve", offspring=1, crossover=0.5, elite=20),
-    "evolve_aging": partial(by_hpsearch, name="evolve", offspring=1, elite=0, selection=5),
+    "evolve_classical": partial(
+        by_hpsearch, name="evolve", offspring=1, crossover=0.5, elite=10, selection=3, mutation=0.1
+    ),
+    "evolve_aging": partial(by_hpsearch, name="evolve", offspring=1, elite=0, population=20, selection=5, mutation=0.1),
 }
 PEERS: dict[str, Search] = {
     "uniform": random,
