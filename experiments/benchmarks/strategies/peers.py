@@ -126,8 +126,11 @@ def ga(table: Table, trials: int, seed: int) -> Run:
     return record.arrays()
 
 
-def by_optuna(table: Table, trials: int, seed: int, *, sampler: str, **options: Any) -> Run:
-    """A sampler of Optuna, which sees an ordered parameter as a whole number and another one as a category."""
+def by_optuna(table: Table, trials: int, seed: int, *, sampler: str, lag: int = 1, **options: Any) -> Run:
+    """A sampler of Optuna, which sees an ordered parameter as a whole number and another one as a category.
+
+    With a lag trial i is asked for when trials 0 to i - lag were told: so many run at a time.
+    """
     import optuna  # noqa: PLC0415 - only these searches need it
 
     if sampler == "GPSampler":
@@ -137,6 +140,7 @@ def by_optuna(table: Table, trials: int, seed: int, *, sampler: str, **options: 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(sampler=getattr(optuna.samplers, sampler)(seed=seed, **options))
     record = Trials(table, seed)
+    running: deque[tuple[Any, float]] = deque()
     for _ in range(trials):
         trial = study.ask()
         config = {
@@ -145,7 +149,9 @@ def by_optuna(table: Table, trials: int, seed: int, *, sampler: str, **options: 
             else trial.suggest_categorical(name, tuple(range(size)))
             for name, size, ordered in zip(table.names, table.sizes, table.ordered, strict=True)
         }
-        study.tell(trial, record.run(config))
+        running.append((trial, record.run(config)))
+        if len(running) == lag:
+            study.tell(*running.popleft())
     return record.arrays()
 
 
@@ -181,6 +187,7 @@ PEERS: dict[str, Search] = {
     "aging": aging,
     "ga": ga,
     "tpe": partial(by_optuna, sampler="TPESampler"),  # multivariate, since Optuna 5, for one objective
+    "tpe_lag10": partial(by_optuna, sampler="TPESampler", lag=10),
     "tpe_univariate": partial(by_optuna, sampler="TPESampler", multivariate=False),
     "cma": partial(by_optuna, sampler="CmaEsSampler", warn_independent_sampling=False),
     "gp": partial(by_optuna, sampler="GPSampler"),
