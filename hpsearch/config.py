@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from hpsearch import strict_yaml
 from hpsearch.engine.hyperparameters import AUGMENTATIONS, HYPERPARAMETERS, METRIC_NAMES, canonical
 from hpsearch.errors import ConfigError, did_you_mean
+from hpsearch.given import completed, config_of, numbered, space_of
 from hpsearch.space import Space
 from hpsearch.space_checks import check_space
 from hpsearch.space_text import DISPLACES, as_mapping, space_from_spec, spec_from_space, written_out
@@ -57,11 +58,20 @@ def _image_shape(value: Any) -> Any:
     raise ValueError("it must be auto, null, [height, width] or [height, width, channels]")
 
 
+def _earlier(value: Any) -> Any:
+    """None, a place, or a list of mappings."""
+    trials = isinstance(value, list) and value and all(isinstance(trial, dict) for trial in value)
+    if value is None or trials or (isinstance(value, str) and value.strip("@ ")):
+        return value
+    raise ValueError("it must be a run directory, @ and a CSV file, or a list of trials such as {lr: 0.01, units: 64}")
+
+
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, allow_inf_nan=False)]
 Name = Annotated[str, BeforeValidator(_words)]
 Names = Annotated[tuple[str, ...], BeforeValidator(lambda value: _words(value if isinstance(value, list) else [value]))]
 Share = Annotated[float, Field(ge=0, le=1)]
 ImageShape = Annotated[Any, BeforeValidator(_image_shape)]
+Earlier = Annotated[Any, BeforeValidator(_earlier)]
 
 
 class Section(BaseModel):
@@ -164,7 +174,11 @@ class FinalistsConfig(Section):
 
 
 class StudyConfig(Section):
-    """A whole study. `run` is what a run directory's study.yaml notes of its making; it decides nothing."""
+    """A whole study. `run` is what a run directory's study.yaml notes of its making; it decides nothing.
+
+    `earlier`, `from` in a file, is a run whose results are known from the start, or the very trials to run: @ and the
+    table that they are read from, or the trials themselves (see given.py).
+    """
 
     data: DataConfig = DataConfig()
     metric: Literal["auto", "log_loss", "error", "accuracy", "balanced_accuracy", "auc", "rmse", "mae", "r2"] = "auto"
@@ -174,6 +188,7 @@ class StudyConfig(Section):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     space: dict[str, Any] | None = None
     strategy: StrategyConfig = StrategyConfig()
+    earlier: Earlier = Field(default=None, alias="from")
     finalists: FinalistsConfig = FinalistsConfig()
     prune: Literal["auto"] | bool = "auto"
     run: dict[str, Any] | None = None
@@ -184,11 +199,21 @@ class StudyConfig(Section):
 
     def longest_trial(self) -> int:
         """Epochs of the longest trial that the resolved study may have."""
-        return self.budget.epochs or self.search_space().parameters["epochs"].mesh(2)[-1]
+        return self.budget.epochs or max(self.search_space().parameters["epochs"].mesh(2))
+
+    def table(self) -> Path | None:
+        """The table that the trials are to be read from, if there is one."""
+        return Path(self.earlier[1:]) if isinstance(self.earlier, str) and self.earlier.startswith("@") else None
+
+    def given(self) -> dict[int, dict[str, Any]] | None:
+        """The configurations of the very trials to run, by number, if the resolved study has some."""
+        if not isinstance(self.earlier, list):
+            return None
+        return {trial["trial"]: config_of(trial) for trial in self.earlier}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data in the order of the schema; `run` only where there is one."""
-        plain = self.model_dump(mode="python")
+        plain = self.model_dump(mode="python", by_alias=True)
         plain = _plain(plain)
         if plain["run"] is None:
             del plain["run"]
@@ -206,14 +231,19 @@ def load_study(source: Path | None, overrides: Mapping[str, Any]) -> StudyConfig
         tree = {}
     if not isinstance(tree, dict):
         raise ConfigError(f"{where}: a study is a mapping of keys such as data, metric, budget and space")
+    if source and isinstance(tree.get("from"), str):
+        tree["from"] = _earlier_beside(source, tree["from"])
     for key, value in overrides.items():
         _put(tree, key, value, where)
     if source and isinstance(tree.get("data"), dict) and isinstance(tree["data"].get("source"), str):
         tree["data"]["source"] = _beside(source, tree["data"]["source"])
     study = _validated(tree, where)
-    if study.space is None:
-        return study
-    return study.model_copy(update={"space": spec_from_space(space_from_spec(study.space, f"{where}: space"))})
+    found: dict[str, Any] = {}
+    if study.space is not None:
+        found["space"] = spec_from_space(space_from_spec(study.space, f"{where}: space"))
+    if isinstance(study.earlier, list):
+        found["earlier"] = numbered((f"{where}: from.{i}", trial) for i, trial in enumerate(study.earlier))
+    return study.model_copy(update=found)
 
 
 def resolve(
@@ -254,7 +284,15 @@ def resolve(
         if name not in constants and name not in space.parameters and not _is_said(name, space):
             constants[name] = value
     space = Space(space.parameters, constants, space.conditions)
-    check_space(space, task=task, classes=classes, image_shape=image_shape)
+    facts = {"task": task, "classes": classes, "image_shape": image_shape}
+    earlier = study.earlier
+    if isinstance(earlier, list):
+        earlier = completed(earlier, space, space_overrides or {}, default_configuration(train_rows))
+        space = space_of(earlier, **facts)
+        longest = space.constants.get("epochs")
+    else:
+        check_space(space, **facts)
+        earlier = earlier and str(Path(earlier).resolve())
     data = {"source": _absolute(study.data.source), "target": target, "task": task, "image_shape": image_shape}
     return study.model_copy(
         update={
@@ -262,6 +300,7 @@ def resolve(
             "metric": metric,
             "budget": study.budget.model_copy(update={"epochs": longest}),
             "space": spec_from_space(space),
+            "earlier": earlier,
             "strategy": study.strategy.begun(study.budget.trials, (before or {}).get("strategy", {})),
         }
     )
@@ -271,8 +310,12 @@ def wanted_normalizations(study: StudyConfig, space_overrides: Mapping[str, Any]
     """The values of `normalize` that the study can ask for; its data must be prepared for each of them."""
     space = _said_space(study, space_overrides, train_rows=1)
     if "normalize" in space.parameters:
-        return tuple(space.parameters["normalize"].mesh(1))
-    return (space.constants.get("normalize", HYPERPARAMETERS["normalize"].default),)
+        found = space.parameters["normalize"].mesh(1)
+    else:
+        found = [space.constants.get("normalize", HYPERPARAMETERS["normalize"].default)]
+    if isinstance(study.earlier, list):
+        found += [trial["normalize"] for trial in study.earlier if trial.get("normalize")]
+    return tuple(dict.fromkeys(found))
 
 
 def _said_space(
@@ -283,7 +326,8 @@ def _said_space(
     space_from_spec(over, "-p", alone=False)
     spec = study.space
     if spec is None:
-        spec = {} if study.strategy.name == "grid" and over else default_space(train_rows, images=images)
+        named = (study.strategy.name == "grid" and over) or isinstance(study.earlier, list)
+        spec = {} if named else default_space(train_rows, images=images)
     return space_from_spec(_merged(spec, over))
 
 
@@ -365,6 +409,13 @@ def _beside(study: Path, source: str) -> str:
     return str(beside) if beside.is_file() else source
 
 
+def _earlier_beside(study: Path, place: str) -> str:
+    """The same for what `from` names, a run or @ and a table."""
+    mark = "@" if place.startswith("@") else ""
+    beside = study.parent / place.removeprefix(mark)
+    return mark + str(beside) if beside.exists() else place
+
+
 def _absolute(source: str) -> str:
     """The place of a data file whatever the working directory; the name of bundled data as it is."""
     return str(Path(source).absolute()) if Path(source).suffix else source
@@ -394,7 +445,8 @@ def _one_line(error: ValidationError, tree: Any, where: str) -> str:
         fields: Any = StudyConfig
         for part in path[:-1]:
             fields = fields.model_fields[part].annotation
-        return f"{where}: {key}: there is no such key; {did_you_mean(path[-1], fields.model_fields)}"
+        known = [field.alias or name for name, field in fields.model_fields.items()]
+        return f"{where}: {key}: there is no such key; {did_you_mean(path[-1], known)}"
     value = tree
     for part in path:
         value = value.get(part) if isinstance(value, dict) else value

@@ -290,13 +290,38 @@ class Space:
 
         A parameter that these lack is in the middle, and so is a number for which they have a word (auto).
         """
+        return self._build(lambda name: self._nearest(name, defaults))
+
+    def _nearest(self, name: str, defaults: Mapping[str, Any]) -> Any:
+        parameter, default = self.parameters[name], defaults.get(name)
+        far = default is None or (isinstance(default, str) and not isinstance(parameter, Categorical))
+        return parameter.from_unit(0.5) if far else parameter.nearest(default)
+
+    def adopted(self, config: Mapping[str, Any]) -> Config:
+        """The configuration of this space with the values that `config` gives to parameters.
+
+        Raises ConfigError, naming the parameter and what is allowed, where `config` has no value that is in the space.
+        """
 
         def value_of(name: str) -> Any:
-            parameter, default = self.parameters[name], defaults.get(name)
-            far = default is None or (isinstance(default, str) and not isinstance(parameter, Categorical))
-            return parameter.from_unit(0.5) if far else parameter.nearest(default)
+            parameter, value = self.parameters[name], config.get(name)
+            unordered = isinstance(parameter, Categorical)
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not (unordered or number) or parameter.nearest(value) != value:
+                raise ConfigError(f"{name} has {'no value' if value is None else value}, here {_allowed(parameter)}")
+            return value
 
         return self._build(value_of)
+
+    def completed(self, values: Mapping[str, Any], defaults: Mapping[str, Any]) -> Config:
+        """`values`, which may lie outside this space, and what else is active beside them: constants, defaults."""
+        config: Config = {}
+        for name in self._order:
+            if name in values:
+                config[name] = values[name]
+            elif self.is_active(name, config):
+                config[name] = self.constants[name] if name in self.constants else self._nearest(name, defaults)
+        return config | values
 
     def size(self) -> int | None:
         """How many different configurations there are; None: infinitely many."""
@@ -361,6 +386,14 @@ class Mesh:
             index, digit = divmod(index, len(self.values[name]))
             chosen[name] = self.values[name][digit]
         return self.space._build(chosen.__getitem__)  # noqa: SLF001
+
+
+def _allowed(parameter: Parameter) -> str:
+    if isinstance(parameter, Categorical):
+        return "one of " + ", ".join(map(str, parameter.choices))
+    steps = f" in steps of {parameter.step:g}" if parameter.step else ""
+    doubled = ", doubled" if isinstance(parameter, Int) and parameter.scale else ""
+    return f"{parameter.low:g} to {parameter.high:g}{steps}{doubled}"
 
 
 def _unit_mesh(points: int) -> list[float]:

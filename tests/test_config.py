@@ -326,3 +326,8 @@ def test_a_study_must_be_a_mapping(tmp_path):
     path.write_text("- a\n- b\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="a study is a mapping"):
         load_study(Path(path), {})
+
+
+def test_the_longest_trial_of_listed_epochs_is_not_the_last_of_the_list():
+    study = resolved(load_study(None, {"space": {"epochs": ["30", "90", "10"]}}))
+    assert study.longest_trial() == 90

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
 import shlex
 import sys
@@ -21,7 +22,7 @@ from hpsearch.errors import ConfigError, GoalMissedError, NoValidTrialError
 from hpsearch.trial import TrialState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from hpsearch.config import StudyConfig
     from hpsearch.data.dataset import Dataset
@@ -74,6 +75,15 @@ def search(
     target: Annotated[
         str | None,
         typer.Option("-y", "--target", metavar="COL", envvar="HPSEARCH_TARGET", help="Column to predict [last]."),
+    ] = None,
+    earlier: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="RUN",
+            envvar="HPSEARCH_FROM",
+            help="Know the results of an earlier run from the start. @trials.csv: run the rows of a table, these only.",
+        ),
     ] = None,
     trials: Annotated[
         str | None,
@@ -202,7 +212,7 @@ def search(
     flags = {
         "data.target": target, "budget.trials": trials, "budget.epochs": epochs, "metric": metric, "seed": seed,
         "budget.timeout": timeout, "budget.trial_timeout": trial_timeout, "goal": goal, "max_failures": max_failures,
-        "strategy.lag": lag, "prune": prune, "finalists.top": finalists,
+        "strategy.lag": lag, "prune": prune, "finalists.top": finalists, "from": earlier,
     }  # fmt: skip
     overrides |= {key: value for key, value in flags.items() if value is not None}
     plan = _plan(source, overrides, parameter or [], out, overwrite=overwrite, quiet=quiet, verbose=verbose)
@@ -211,7 +221,7 @@ def search(
 
         print(dump(plan.study.to_dict()), end="")
         return
-    if only and (recorded := _recorded(source)):
+    if only and not plan.study.given() and (recorded := _recorded(source)):
         plan = replace(plan, strategy=GivenStrategy(plan.strategy.space, recorded), pruner=None)
     numbers = _only(only, plan.strategy) if only else _numbers(plan.study, plan.strategy)
     if dry_run:
@@ -224,7 +234,11 @@ def search(
 
 @dataclass(frozen=True)
 class _Plan:
-    """A resolved study with its data, its strategy and pruner, and the run directory."""
+    """A resolved study with its data, its strategy and pruner, and the run directory.
+
+    load_seconds: how long the data took to load. earlier: events of results that a new run begins with; the strategy
+    knows them.
+    """
 
     folder: Path
     study: StudyConfig
@@ -232,6 +246,8 @@ class _Plan:
     strategy: Strategy
     pruner: Pruner | None
     split_again: bool
+    load_seconds: float
+    earlier: list[dict[str, Any]]
 
     def data_of(self, repeat: int) -> Dataset:
         """The data for one repeat: with a split of its own where there are few rows."""
@@ -255,18 +271,25 @@ def _plan(
     from hpsearch.config import default_configuration, load_study, resolve, wanted_normalizations
     from hpsearch.data.dataset import load_dataset
     from hpsearch.finals import FEW_ROWS
-    from hpsearch.run_directory.directory import begun_study
+    from hpsearch.run_directory.directory import begun_run
+    from hpsearch.run_directory.earlier import told
     from hpsearch.space_text import spec_from_text
     from hpsearch.strategies import make_strategy
+    from hpsearch.strategies.base import GivenStrategy
 
     is_study = source.endswith((".yaml", ".yml"))
     study = load_study(Path(source) if is_study else None, ({} if is_study else {"data.source": source}) | overrides)
     space_overrides = dict(spec_from_text(text) for text in parameters)
+    folder = out or Path("runs") / f"{_source_name(source, study.data.source)}-{study.strategy.name}"
+    begun = None if overwrite else begun_run(folder)
+    study = _with_trials(study, begun)
+    if isinstance(study.earlier, list) and "budget.epochs" in overrides:
+        space_overrides.setdefault("epochs", overrides["budget.epochs"])  # a flag goes over what a table says
+    start = time.monotonic()
     data = load_dataset(**study.data.loading(), normalize=wanted_normalizations(study, space_overrides))
+    load_seconds = time.monotonic() - start
     _say_data(data, quiet=quiet, verbose=verbose)
     train_rows = data.rows["train"]
-    folder = out or Path("runs") / f"{_source_name(source, study.data.source)}-{study.strategy.name}"
-    before = (not overwrite and begun_study(folder)) or {}
     study = resolve(
         study,
         target=data.description.target,
@@ -275,12 +298,52 @@ def _plan(
         classes=data.classes,
         image_shape=data.image_shape,
         space_overrides=space_overrides,
-        before=before,
+        before=begun.study if begun else {},
     )
-    strategy = make_strategy(
-        study.search_space(), study.seed, default_configuration(train_rows), **study.strategy.model_dump()
-    )
-    return _Plan(folder, study, data, strategy, _pruner(study, data), sum(data.rows.values()) < FEW_ROWS)
+    few_rows = sum(data.rows.values()) < FEW_ROWS
+    if configs := study.given():
+        return _Plan(
+            folder, study, data, GivenStrategy(study.search_space(), configs), None, few_rows, load_seconds, []
+        )
+    beside = begun_run(Path(source).parent) if Path(source).name == "study.yaml" else None
+    earlier = _earlier(study, data, [run for run in (begun, beside) if run], quiet=quiet)
+    results = told(earlier)
+    best, best_score = min(results, key=lambda result: result[1], default=({}, math.inf))
+    first = best if best_score < math.inf else default_configuration(train_rows)
+    strategy = make_strategy(study.search_space(), study.seed, first, **study.strategy.model_dump())
+    strategy.begin_with(results)
+    return _Plan(folder, study, data, strategy, _pruner(study, data), few_rows, load_seconds, earlier)
+
+
+def _with_trials(study: StudyConfig, begun: RunRecord | None) -> StudyConfig:
+    """The study with the trials of its table, if it names one, and with what the run that goes on began with."""
+    from hpsearch.run_directory.earlier import read_trials
+
+    before, table = begun.study.get("from") if begun else None, study.table()
+    if table:
+        kept = isinstance(before, list) and not table.exists()
+        return study.model_copy(update={"earlier": before if kept else read_trials(table)})
+    return study if study.earlier else study.model_copy(update={"earlier": before})
+
+
+def _earlier(study: StudyConfig, data: Dataset, runs: list[RunRecord], *, quiet: bool) -> list[dict[str, Any]]:
+    """The results that the study begins with: as one of these `runs` of the same study noted them, or read now."""
+    from hpsearch.run_directory.earlier import results_of
+
+    if study.earlier is None:
+        return []
+    this = study.to_dict()
+    for run in runs:
+        if all(run.study.get(key) == this[key] for key in ("from", "metric", "space")):
+            return run.earlier
+    here, run = Path.cwd(), Path(study.earlier)
+    run = run.relative_to(here) if run.is_relative_to(here) else run
+    found = results_of(run, study, task=data.task, sha256=data.sha256)
+    if not quiet:
+        say(found.note)
+    if found.warning:
+        say(f"warning: {found.warning}")
+    return found.events
 
 
 def _pruner(study: StudyConfig, data: Dataset) -> Pruner | None:
@@ -330,10 +393,13 @@ def _say_data(data: Dataset, *, quiet: bool, verbose: bool) -> None:
         say(f"warning: {warning}")
 
 
-def _numbers(study: StudyConfig, strategy: Strategy) -> range:
+def _numbers(study: StudyConfig, strategy: Strategy) -> Sequence[int]:
     """The trials of the study, by number."""
     from hpsearch.config import DEFAULT_TRIALS
+    from hpsearch.strategies.base import GivenStrategy
 
+    if isinstance(strategy, GivenStrategy):
+        return strategy.numbers[: study.budget.trials]
     usual = strategy.usual_trials
     if study.budget.trials is None and usual is not None and usual > MAX_MESH:
         raise ConfigError(
@@ -357,7 +423,11 @@ def _only(text: str, strategy: Strategy) -> list[int]:
         numbers.update(range(int(match[1]), int(match[2] or match[1]) + 1))
     if strategy.limit is not None and max(numbers, default=0) >= strategy.limit:
         raise ConfigError(f"--only {text}: this search has trials 0 to {strategy.limit - 1}")
-    for number in sorted(numbers) if isinstance(strategy, GivenStrategy) else range(max(numbers) + 1):
+    given = isinstance(strategy, GivenStrategy)
+    for number in sorted(numbers) if given else range(max(numbers) + 1):
+        if given and not strategy.ready(number):
+            known = len(strategy.numbers)
+            raise ConfigError(f"--only {text}: there is no trial {number} among the {known} whose values are known")
         if not strategy.ready(number):
             raise ConfigError(
                 f"--only {text}: trial {number} follows from the results of others; name the study.yaml of their run"
@@ -447,6 +517,7 @@ class _Run:
         self._overwrite = overwrite
         self._quiet = quiet
         self._record: RunRecord
+        self._stop: StopRules
         self._reason = ""
         self._shares_data = False
 
@@ -459,7 +530,9 @@ class _Run:
         plan = self._plan
         data_facts = {"task": plan.data.task, "sha256": plan.data.sha256, "rows": plan.data.rows}
         study_facts = plan.study.model_copy(update={"run": None}).to_dict()
-        with open_run(self._folder, study_facts, data_facts, _provenance(plan), overwrite=self._overwrite) as directory:
+        with open_run(
+            self._folder, study_facts, data_facts, _provenance(plan), overwrite=self._overwrite, earlier=plan.earlier
+        ) as directory:
             self._record = record = directory.record
             done = sum(number in record.results for number in self._numbers) if record.results else 0
             finals = self._finals(directory)
@@ -470,19 +543,20 @@ class _Run:
             timeout = plan.study.budget.timeout
             progress = Progress(style, len(self._numbers), done, plan.study.metric)
             with OrderlyEnd() as signals:
-                stop = StopRules(
-                    plan.study.goal,
-                    began + timeout if timeout else None,
-                    lambda: signals.received is not None,
-                )
-                study = Study(directory, plan.strategy, self._numbers, stop, self._cost, plan.pruner)
-                with self._executor(directory, progress, stop, idle=idle) as executor:
+                deadline = began + timeout if timeout else None
+                self._stop = stop = StopRules(plan.study.goal, deadline, lambda: signals.received is not None)
+                with self._executor(directory, progress, idle=idle) as executor:
+                    if timeout and self._wants_finals():
+                        self._stop = replace(stop, reserved=self._time_for_finals(executor.slots, timeout))
+                    study = Study(directory, plan.strategy, self._numbers, self._stop, self._cost, plan.pruner)
                     try:
                         self._reason = study.run(executor, progress, lambda result: self._keep(directory, result))
                     finally:
                         progress.close()
-                    if self._reason == "done":
-                        self._run_finals(directory, executor, style, stop)
+                    if self._reason in ("done", "timeout"):
+                        self._stop = stop
+                        executor.abandon()
+                        self._run_finals(directory, executor, style)
                 if signals.received is None:
                     self._complete_model(directory)
         if signals.received is not None:
@@ -495,11 +569,23 @@ class _Run:
         from hpsearch.finals import Finals, choose
 
         wanted = self._plan.study.finalists
-        numbers = choose(directory, wanted.top) if isinstance(self._numbers, range) else []
+        numbers = choose(directory, wanted.top) if self._wants_finals() else []
         finals = Finals(directory, numbers, wanted.seeds, fresh_splits=self._plan.split_again)
         return finals if numbers and not finals.done() else None
 
-    def _run_finals(self, directory: RunDirectory, executor: Executor, style: ProgressStyle, stop: StopRules) -> None:
+    def _wants_finals(self) -> bool:
+        """Whether this is a whole search, or a table of trials and somebody who asked for finals."""
+        given = self._plan.study.given() and self._plan.study.finalists.top is not None
+        return isinstance(self._numbers, range) or bool(given)
+
+    def _time_for_finals(self, slots: int, timeout: float) -> Callable[[], float]:
+        from hpsearch.finals import TimeForFinals
+
+        wanted, plan = self._plan.study.finalists, self._plan
+        preparing = plan.load_seconds * wanted.seeds if plan.split_again else 0.0
+        return TimeForFinals(self._record, wanted.top, wanted.seeds, slots=slots, preparing=preparing, most=timeout / 2)
+
+    def _run_finals(self, directory: RunDirectory, executor: Executor, style: ProgressStyle) -> None:
         finals = self._finals(directory)
         if finals is None:
             return
@@ -511,9 +597,11 @@ class _Run:
             self._share(directory, repeat)
         progress = Progress(style, len(finals.numbers) * repeats, len(finals.numbers) * repeats - left, "", "trainings")
         try:
-            finals.run(executor, progress, stop)
+            done = finals.run(executor, progress, self._stop)
         finally:
             progress.close()
+        if not done and self._stop.reason() == "timeout":
+            say(f"time is up, {len(finals.missing())} of these trainings are left: the winner is chosen without them")
 
     def _cost(self, trial: Trial) -> float:
         from hpsearch.cost import most_flop
@@ -532,7 +620,7 @@ class _Run:
         else:
             say(f"{self._folder}: {trials} in {how}")
 
-    def _executor(self, directory: RunDirectory, progress: Progress, stop: Any, *, idle: bool) -> Executor:
+    def _executor(self, directory: RunDirectory, progress: Progress, *, idle: bool) -> Executor:
         from hpsearch.executors.panda import PandaExecutor
         from hpsearch.trial import TrialSettings
 
@@ -541,7 +629,7 @@ class _Run:
         settings = TrialSettings(study.seed, study.metric, study.budget.trial_timeout, rungs)
         if self._mode is Mode.PANDA or idle:
             data = functools.cache(self._plan.data_of)
-            return PandaExecutor(data, settings, progress.watch, lambda: stop.reason() is not None)
+            return PandaExecutor(data, settings, progress.watch, lambda: self._stop.reason() is not None)
         from hpsearch.executors.caviar import CaviarExecutor
 
         self._shares_data = True
@@ -608,6 +696,8 @@ class _Run:
         wanted = self._plan.study.budget.trials
         if limit is not None and space.parameters and (wanted is None or wanted > limit) and self._reason == "done":
             say(f"space exhausted, {len(self._numbers)} of {limit}")
+        if (given := self._plan.study.given()) and wanted is not None and wanted > len(given):
+            say(f"there are no more trials than the {len(given)} that are given")
         for name, text in widened(space, winner.config).items():
             say(f"the winner's {name} {winner.config[name]:g} is at an end of its range; wider: -p {text}")
         say(f"next: hpsearch show {self._folder}, hpsearch evaluate {self._folder}")

@@ -53,6 +53,22 @@ def read_csv(path: Path) -> pl.DataFrame:
     return frame.with_columns(_typed(column, separator) for column in frame.iter_columns() if column.dtype == pl.String)
 
 
+def read_texts(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the line and the cells, as text, of each row that is not blank of a table of one or more columns.
+
+    Raises DataError as `read_csv` does.
+    """
+    content = _unzipped(path) if path.suffix.lower() == ".gz" else None
+    with _stream(path, content) as stream:
+        _refuse_foreign_bytes(path, stream)
+    with _text(path, content) as text:
+        names, separator = _header(path, text, fewest=1)
+    _find_ragged_row(path, content, separator)
+    rows = ((line, cells) for line, cells in _records(path, content, separator) if "".join(cells).strip())
+    next(rows)
+    return ((line, dict(zip(names, cells, strict=True))) for line, cells in rows)
+
+
 def _unzipped(path: Path) -> bytes:
     try:
         with gzip.open(path) as stream:
@@ -103,14 +119,14 @@ def _refuse_foreign_bytes(path: Path, stream: BinaryIO) -> None:
         line += chunk.count(b"\n")
 
 
-def _header(path: Path, text: TextIO) -> tuple[list[str], str]:
+def _header(path: Path, text: TextIO, fewest: int = 2) -> tuple[list[str], str]:
     """Return the column names and the separator, which is the one that the header line holds most of."""
     lines = (line for line in text if line.strip("\r\n"))
     first = next(lines, "")
     unquoted = re.sub(r'"[^"]*("|$)', "", first)
     preferred = "\t" if ".tsv" in path.suffixes or ".TSV" in path.suffixes else ","
     separator = max(preferred + SEPARATORS, key=unquoted.count)
-    if unquoted.count(separator) == 0:
+    if unquoted.count(separator) < fewest - 1:
         raise DataError(f"{path}: only one column found; columns are separated by comma, semicolon, tab or |")
     try:
         cells = next(csv.reader(itertools.chain([first], lines), delimiter=separator))

@@ -16,7 +16,7 @@ from hpsearch.run_directory.record import JOURNAL, RunRecord, events_of, trial_e
 from hpsearch.run_directory.results import write_views
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
     from typing import Self
 
@@ -86,6 +86,13 @@ class RunDirectory:
                 if re.fullmatch(r"\.[a-z]+\.[a-z]+\.\d+\.tmp", draft.name):
                     draft.unlink(missing_ok=True)
 
+    def begin(self, study: dict[str, Any], data: dict[str, Any], run: dict[str, Any], earlier: Sequence[Any]) -> None:
+        """Note the study and the results that it begins with, in one piece."""
+        self._journal.clear()
+        self.record = RunRecord()
+        facts = {"study": study, "data": data, "run": run} | ({"earlier": len(earlier)} if earlier else {})
+        self.note([{"event": "study", "format": FORMAT, **facts}, *earlier])
+
     def start(self, trial: Trial) -> None:
         """Note that a trial has begun."""
         self.note([{"event": "start", "trial": trial.number, "config": trial.config}], sync=False)
@@ -136,12 +143,14 @@ def open_run(
     provenance: dict[str, Any],
     *,
     overwrite: bool = False,
+    earlier: Sequence[dict[str, Any]] = (),
 ) -> RunDirectory:
     """Open the run directory of a study, new or to go on with.
 
     `study` is the resolved study, `data` what must be known of the data (task, sha256, rows), `provenance` what
-    study.yaml tells of its making. Raises RunError when another study lives there or the folder is not a run
-    directory, LockedError, JournalError, StorageError; nothing is touched then.
+    study.yaml tells of its making, `earlier` are the events of results that a new run begins with. Raises RunError
+    when another study lives there or the folder is not a run directory, LockedError, JournalError, StorageError;
+    nothing is touched then.
     """
     _check_folder(folder)
     with storage_errors(folder):
@@ -155,11 +164,11 @@ def open_run(
         lock.release()
         raise
     try:
-        if directory.record.study:
+        if directory.record.begun:
             _check_same(directory, study, data)
         directory.clean()
-        if not directory.record.study:
-            directory.note([{"event": "study", "format": FORMAT, "study": study, "data": data, "run": provenance}])
+        if not directory.record.begun:
+            directory.begin(study, data, provenance, earlier)
         write_atomically(folder / "study.yaml", strict_yaml.dump({**study, "run": provenance}).encode())
     except BaseException:
         directory.close()
@@ -167,14 +176,18 @@ def open_run(
     return directory
 
 
-def begun_study(folder: Path) -> dict[str, Any] | None:
-    """The study that began in this folder; None if none has, or if what is there cannot be read."""
+def begun_run(folder: Path) -> RunRecord | None:
+    """The beginning of the run in this folder; None if none has begun, or if what is there cannot be read."""
+    record = RunRecord()
     try:
         with (folder / JOURNAL).open("rb") as file:
-            event = decode(file.readline().rstrip(b"\n"))
+            while not record.begun and (line := file.readline()).endswith(b"\n") and (event := decode(line[:-1])):
+                if event.get("format", FORMAT) != FORMAT:
+                    return None
+                record.note(0, event)
     except OSError:
         return None
-    return event.get("study") if event else None
+    return record if record.begun else None
 
 
 def reopen(folder: Path) -> RunDirectory:
@@ -206,6 +219,8 @@ def _check_same(directory: RunDirectory, study: dict[str, Any], data: dict[str, 
     found = {key: pair for key, *pair in _differences(directory.record.study, study) if key not in MAY_DIFFER}
     if "space.epochs" in found:
         found.pop("budget.epochs", None)  # the same said twice
+    if any(key.startswith("from.") for key in found):
+        found = {key: pair for key, pair in found.items() if not key.startswith("space.")}  # that of the trials given
     differences = [f"{key} is {_short(before)} there and {_short(now)} here" for key, (before, now) in found.items()]
     if directory.record.data["sha256"] != data["sha256"]:
         differences.insert(0, "the data file has changed")
@@ -233,6 +248,8 @@ def _check_folder(folder: Path) -> None:
 
 def _differences(old: Any, new: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
     """(dotted key, old, new) of the leaves in which two trees differ."""
+    if all(isinstance(side, list) and all(isinstance(item, dict) for item in side) for side in (old, new)):
+        old, new = dict(enumerate(old)), dict(enumerate(new))
     if isinstance(old, dict) and isinstance(new, dict):
         for name in [*old, *(name for name in new if name not in old)]:
             yield from _differences(old.get(name), new.get(name), f"{key}.{name}" if key else str(name))
@@ -243,4 +260,4 @@ def _differences(old: Any, new: Any, key: str = "") -> Iterator[tuple[str, Any, 
 def _short(value: Any) -> str:
     text = strict_yaml.dump(value).strip().removesuffix("...").strip() if isinstance(value, dict | list) else str(value)
     text = " ".join(text.split())
-    return text if len(text) <= 60 else text[:57] + "..."
+    return text if len(text) <= 60 or isinstance(value, str) else text[:57] + "..."

@@ -112,6 +112,12 @@ class Journal:
                 os.ftruncate(self._descriptor, self._size)
                 os.fsync(self._descriptor)
 
+    def clear(self) -> None:
+        """Begin anew, where a crash left no more than a part of how a run begins."""
+        with storage_errors(self.path):
+            os.ftruncate(self._descriptor, 0)
+        self.events, self._count, self._size = [], 0, 0
+
     def append(self, events: Iterable[dict[str, Any]], *, sync: bool = True) -> list[tuple[int, dict[str, Any]]]:
         """Write events in one piece, with `sync` onto the disk; return (offset, event) of each.
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 JOURNAL = "journal.jsonl"
+EARLIER = ("event", "run", "trial", "config", "score")
 
 
 @dataclass
@@ -33,6 +34,8 @@ class RunRecord:
     evaluations: list[dict[str, Any]] = field(default_factory=list)
     finals: dict[tuple[int, int], TrialResult] = field(default_factory=dict)  # by trial and repeat
     finalists: dict[str, Any] | None = None  # the trials that took part in the last finals; None: the search went on
+    earlier: list[dict[str, Any]] = field(default_factory=list)  # events of results that the run began with
+    _earlier_in_all: int = 0
 
     @classmethod
     def load(cls, folder: Path) -> RunRecord:
@@ -41,7 +44,7 @@ class RunRecord:
         if not path.is_file():
             raise RunError(f"{folder}: not a run directory (it has no {JOURNAL})")
         record = cls.replay(read(path))
-        if not record.study:
+        if not record.begun:
             raise RunError(f"{folder}: its run had no time to begin; start it again")
         return record
 
@@ -58,6 +61,9 @@ class RunRecord:
         kind = event["event"]
         if kind == "study":
             self.study, self.data = event["study"], event["data"]
+            self._earlier_in_all = event.get("earlier", 0)
+        elif kind == "earlier":
+            self.earlier.append({name: event[name] for name in EARLIER})
         elif kind == "start":
             self.running[event["trial"]] = event["config"]
             self.end = self.finalists = None
@@ -79,6 +85,11 @@ class RunRecord:
             self.running = {}
         elif kind == "evaluation":
             self.evaluations.append(event)
+
+    @property
+    def begun(self) -> bool:
+        """Whether all is there that a run begins with; only then it counts as one."""
+        return bool(self.study) and len(self.earlier) == self._earlier_in_all
 
     @property
     def metric(self) -> str:

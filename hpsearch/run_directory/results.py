@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hpsearch.trial import TrialResult
 
 FORMULA_STARTS = tuple("=+-@\t\r\n\0\uff1d\uff0b\uff0d\uff20")
+RESULTS = ("best_epoch", "epochs", "updates", "parameters", "gflop", "diagnosis", "error")
 COLUMN_OF = {"epochs": "max_epochs"}  # beside the epochs that a trial was trained for
 RUNNERS_UP = 4
 
@@ -33,7 +34,7 @@ def trial_columns(record: RunRecord) -> list[str]:
         "trial",
         "state",
         *(f"{part}_{metric}" for metric in metrics for part in ("dev", "train")),
-        *("best_epoch", "epochs", "updates", "parameters", "gflop", "diagnosis", "error"),
+        *RESULTS,
         *(COLUMN_OF.get(name, name) for name in record.study["space"]),
     ]
 
@@ -86,6 +87,11 @@ def _cell(value: Any) -> Any:
     if isinstance(value, str) and value.startswith(FORMULA_STARTS):
         return "'" + value
     return repr(value) if isinstance(value, float) else value
+
+
+def unescaped(cell: str) -> str:
+    """The text that is written as this cell."""
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA_STARTS) else cell
 
 
 def write_views(folder: Path, record: RunRecord) -> None:

@@ -21,8 +21,8 @@ def make_strategy(
 ) -> Strategy:
     """The strategy called `name`.
 
-    `defaults` is the default configuration, `planned` the number of trials that it is meant for (None: as many as it
-    has), `options` are those of all strategies (see config.StrategyConfig).
+    `defaults` is the configuration to begin with, `planned` the number of trials that it is meant for (None: as many as
+    it has), `options` are those of all strategies (see config.StrategyConfig).
     """
     if name == "grid":
         return GridStrategy(space, seed, lag, points=options["points"], planned=planned, rounds=options["rounds"])

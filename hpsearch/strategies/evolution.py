@@ -132,7 +132,7 @@ class EvolutionStrategy(Strategy):
         return self._first_new(number, (self.space.decode(point.tolist()) for point in points))
 
     def _start(self, number: int) -> Iterator[np.ndarray]:
-        yield self._sequence[number - 1]
+        yield self._sequence[self.earlier + number - 1]
         yield from self._rng(number).random((4 * ATTEMPTS, self.space.dimensions))
 
     def _children(self, number: int) -> Iterator[np.ndarray]:

@@ -6,7 +6,7 @@ import pytest
 
 from hpsearch import strict_yaml
 from hpsearch.errors import JournalError, LockedError, RunError
-from hpsearch.run_directory.directory import open_run, reopen
+from hpsearch.run_directory.directory import begun_run, open_run, reopen
 from hpsearch.run_directory.journal import read
 from hpsearch.run_directory.record import JOURNAL, RunRecord, read_curves
 from hpsearch.trial import Trial
@@ -174,6 +174,50 @@ def test_evaluations_are_counted_without_touching_the_end(finished):
     assert RunRecord.load(finished).end["counted"] == 3
 
 
+# --- Results that a run begins with ---
+
+
+EARLIER = [
+    {
+        "event": "earlier",
+        "run": "other",
+        "trial": i,
+        "config": {"learning_rate": 0.001 * i},
+        "score": [0.5, None][i % 2],
+    }
+    for i in range(4)
+]
+
+
+def test_a_run_begins_with_earlier_results_once(folder, study_facts):
+    assert begun_run(folder) is None
+    for earlier in (EARLIER, EARLIER[:1]):
+        with open_run(folder, *study_facts, RUN, earlier=earlier) as directory:
+            assert directory.record.earlier == EARLIER
+        assert begun_run(folder).earlier == RunRecord.load(folder).earlier == EARLIER
+        assert begun_run(folder).study == study_facts[0]
+    assert events_in(folder) == ["study", *["earlier"] * 4]
+
+
+def test_a_beginning_that_a_crash_cut_short_is_none(open_, folder, study_facts, make_result):
+    with open_run(folder, *study_facts, RUN, earlier=EARLIER) as directory:
+        directory.add(make_result(0))
+    content = (folder / JOURNAL).read_bytes()
+    whole = len(content.partition(b'{"seq":5,')[0])
+    for size in (*range(whole - 900, whole - 1, 37), whole - 1):
+        (folder / JOURNAL).write_bytes(content[:size])
+        assert begun_run(folder) is None
+        with pytest.raises(RunError, match="its run had no time to begin"):
+            RunRecord.load(folder)
+        with open_({"study.seed": 5}) as directory:  # so another study may begin there
+            assert directory.record.earlier == []
+        assert events_in(folder) == ["study"]
+    (folder / JOURNAL).write_bytes(content[:whole])
+    assert begun_run(folder).earlier == EARLIER
+    with pytest.raises(RunError, match="seed is 0 there and 5 here"):
+        open_({"study.seed": 5})
+
+
 # --- Another study, or none of ours ---
 
 
@@ -189,6 +233,7 @@ def test_evaluations_are_counted_without_touching_the_end(finished):
         ({"study.space.l2": [0, 1]}, "space.l2 is None there and [0, 1] here"),
         ({"study.data.split.seed": 3}, "data.split.seed is 0 there and 3 here"),
         ({"study.data.target": "alcohol"}, "data.target is cultivar there and alcohol here"),
+        ({"study.from": "/runs/a"}, "from is None there and /runs/a here"),
         ({"data.sha256": "1" * 64}, "the data file has changed"),
     ],
 )  # fmt: skip

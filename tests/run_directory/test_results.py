@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from hpsearch import strict_yaml
 from hpsearch.run_directory.directory import open_run
 from hpsearch.run_directory.record import RunRecord
-from hpsearch.run_directory.results import csv_text, describe_best, ranking, running_row, trial_columns, trial_row
+from hpsearch.run_directory.results import (
+    csv_text,
+    describe_best,
+    ranking,
+    running_row,
+    trial_columns,
+    trial_row,
+    unescaped,
+)
 
 FIXED = [
     "trial", "state", "dev_log_loss", "train_log_loss", "dev_accuracy", "train_accuracy",
@@ -71,6 +79,12 @@ def bits(number):
 def test_text_that_a_spreadsheet_would_run_is_escaped(payload):
     text = csv_text(["a", payload], [{"a": payload, payload: 1}])
     assert cells(text) == [["a", f"'{payload}"], [f"'{payload}", "1"]]
+
+
+@pytest.mark.parametrize("text", ["=1+1", "-1", "@x", "plain", "'quoted'", "", "[0.1, 0.2]"])
+def test_what_was_escaped_is_read_back(text):
+    _, (cell, _) = cells(csv_text(["a", "b"], [{"a": text, "b": 1}]))
+    assert unescaped(cell) == text
 
 
 @pytest.mark.parametrize("text", HARMLESS)

@@ -173,3 +173,58 @@ def test_nearest_keeps_what_is_inside_and_moves_what_is_not():
 def test_nearest_to_a_word_is_the_middle_of_numbers():
     assert Space({"a": Float(0, 1)}).nearest({"a": "auto"}) == {"a": 0.5}
     assert Space({"a": Categorical((0.1, "auto"))}).nearest({"a": "auto"}) == {"a": "auto"}
+
+
+OPTIMIZERS = Space(
+    {"optimizer": Categorical(("adam", "momentum")), "momentum": Float(0.5, 0.9), "units": Int(16, 64, scale="pow2")},
+    {"l2": 0.5, "epochs": 9},
+    {"momentum": {"optimizer": ("momentum",)}, "l2": {"optimizer": ("adam",)}},
+)
+
+
+@pytest.mark.parametrize(
+    ("config", "adopted"),
+    [
+        ({"optimizer": "adam", "units": 32, "l2": 0.1, "layers": 3}, {"optimizer": "adam", "units": 32, "l2": 0.5}),
+        ({"optimizer": "adam", "units": 64, "momentum": 7}, {"optimizer": "adam", "units": 64, "l2": 0.5}),
+        (
+            {"units": 16, "momentum": 0.9, "optimizer": "momentum"},
+            {"optimizer": "momentum", "momentum": 0.9, "units": 16},
+        ),
+    ],
+)
+def test_a_configuration_is_adopted_with_the_constants_of_the_space(config, adopted):
+    assert OPTIMIZERS.adopted(config) == adopted | {"epochs": 9}
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"optimizer": "sgd", "units": 32}, "optimizer has sgd, here one of adam, momentum"),
+        ({"optimizer": "momentum", "units": 32}, "momentum has no value, here 0.5 to 0.9"),
+        ({"optimizer": "momentum", "units": 32, "momentum": 0.95}, "momentum has 0.95, here 0.5 to 0.9"),
+        ({"optimizer": "adam", "units": 48}, "units has 48, here 16 to 64, doubled"),
+        ({"optimizer": "adam", "units": "full"}, "units has full, here 16 to 64, doubled"),
+        ({"units": 32}, "optimizer has no value"),
+    ],
+)
+def test_a_configuration_outside_is_not_adopted(config, words):
+    with pytest.raises(ConfigError, match=words):
+        OPTIMIZERS.adopted(config)
+
+
+@pytest.mark.parametrize("parameter", PARAMETERS, ids=repr)
+@given(u=units)
+def test_every_value_of_a_parameter_is_adopted(parameter, u):
+    config = {"x": parameter.from_unit(u)}
+    assert Space({"x": parameter}).adopted(config) == config
+
+
+def test_what_values_leave_open_is_completed_where_it_is_active():
+    defaults = {"optimizer": "adam", "momentum": 0.99, "units": 20}
+    assert OPTIMIZERS.completed({}, defaults) == {"optimizer": "adam", "units": 16, "l2": 0.5, "epochs": 9}
+    assert OPTIMIZERS.completed({"optimizer": "momentum", "units": 7}, defaults) == {
+        "optimizer": "momentum", "momentum": 0.9, "units": 7, "epochs": 9,
+    }  # fmt: skip
+    outside = {"optimizer": "sgd", "momentum": 0.1, "l2": 3.0, "dropout": 0.5, "units": 1, "epochs": 2}
+    assert OPTIMIZERS.completed(outside, defaults) == outside

@@ -145,6 +145,23 @@ def usual(space, strategy):
     return proposals, [made_up_score(number, config) for number, config in enumerate(proposals)]
 
 
+def begun_with(known, space, strategy):
+    """The strategy, by names, after it was told these results of an earlier search."""
+    made = make(space, strategy)
+    made.begin_with(known)
+    return made
+
+
+@cache
+def warm(space, strategy):
+    """Proposals of a drive that begins with results of another search, and these; do not change them."""
+    other = make(space, "plain", seed=1)
+    configs = [other.ask(number) for number in range(count(other, 20))]
+    known = [(config, made_up_score(100 + number, config)) for number, config in enumerate(configs)]
+    made = begun_with(known, space, strategy)
+    return drive(made, count(made)), known
+
+
 def all_proposals():
     """As text, for every space and strategy, what is proposed."""
     found = {

@@ -153,6 +153,34 @@ class TestInAnySpace:
                 check_inside(SPACES[space], config)
             assert name == "plain" or len(set(texts(proposals))) == len(proposals)
 
+    def test_what_was_known_before_is_known_to_every_proposal_and_holds_up_none(self, space, name):
+        expected, known = cases.warm(space, name)
+        for config in expected:
+            check_inside(SPACES[space], config)
+        for workers in (3, LAG):
+            chance = random.Random(f"{space} {name} {workers}")
+            again = cases.drive_with_workers(cases.begun_with(known, space, name), len(expected), workers, chance)
+            assert again == expected
+        strategy = cases.begun_with(known, space, name)
+        assert strategy.earlier == len(known)
+        for number, config in enumerate(expected):
+            if number >= LAG:
+                strategy.tell(number - LAG, expected[number - LAG], made_up_score(number - LAG, expected[number - LAG]))
+            assert strategy.ready(number)
+            assert strategy.ask(number) == config
+
+    def test_a_killed_search_that_knew_results_before_goes_on_with_the_same_proposals(self, space, name):
+        expected, known = cases.warm(space, name)
+        chance = random.Random(f"{space} {name}")
+        finished = chance.sample(range(len(expected)), len(expected) // 2)
+        strategy = cases.begun_with(json.loads(json.dumps(known)), space, name)
+        for number in finished:
+            strategy.tell(number, expected[number], made_up_score(number, expected[number]))
+        for number in range(len(expected)):
+            if number not in finished:
+                assert strategy.ask(number) == expected[number]
+                strategy.tell(number, expected[number], made_up_score(number, expected[number]))
+
     def test_a_search_is_the_beginning_of_a_longer_one(self, space, name):
         expected, _ = usual(space, name)
         for trials in (1, LAG, 23):
@@ -211,6 +239,41 @@ def test_a_result_influences_proposals_from_lag_trials_later_on(space, name, lag
         assert proposals[: changed + lag] == expected[: changed + lag]
         differ = differ or proposals != expected
     assert differ == (name in ADAPTIVE)
+
+
+@pytest.mark.parametrize("space", [space for space in SPACES if space != "no parameter"])
+@every_strategy
+def test_what_was_known_before_may_be_tried_again(space, name):
+    expected, known = cases.warm(space, name)
+    assert make(space, name).limit == cases.begun_with(known, space, name).limit
+    assert name == "plain" or len(set(texts(expected))) == len(expected)
+
+
+@pytest.mark.parametrize("name", ADAPTIVE)
+def test_earlier_results_decide_before_there_are_any_of_ones_own(name):
+    """Around the best of them is searched; with as many failures it is not."""
+    space, lag = SPACES["continuous"], 100
+    rng = random.Random(name)
+    places = [{"x": rng.uniform(-1, 1), "y": rng.uniform(0, 5), "z": 10 ** rng.uniform(-3, 3)} for _ in range(60)]
+    good = [(config, abs(config["x"] - 0.9) + abs(config["y"] - 4.5)) for config in places]
+    bad = [(config, math.inf) for config in places]
+    proposals = []
+    for known in (good, bad):
+        strategy = make(space, name, lag=lag)
+        strategy.begin_with(known)
+        proposals.append([strategy.ask(number) for number in range(60)])
+    assert proposals[0] != proposals[1]
+    near = [sum(config["x"] > 0.4 and config["y"] > 3 for config in found) for found in proposals]
+    assert near[0] > near[1] + 2
+
+
+@pytest.mark.parametrize("name", ["random", "plain"])
+def test_proposals_are_other_ones_than_an_earlier_search_of_the_same_seed_made(name):
+    expected, scores = usual("continuous", name)
+    strategy = make("continuous", name)
+    strategy.begin_with(list(zip(expected, scores, strict=True)))
+    proposals = drive(strategy, 20)
+    assert not set(texts(proposals[1:])) & set(texts(expected))
 
 
 @pytest.mark.parametrize("lag", [1, 4])

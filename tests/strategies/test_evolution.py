@@ -1,7 +1,5 @@
 """What is particular to evolution: who is a parent, and what a child has of it."""
 
-import itertools
-
 import numpy as np
 import pytest
 from scipy import stats
@@ -74,7 +72,7 @@ def test_offspring_begins_as_soon_as_there_are_results_enough(earlier):
     from_the_sequence = 0
     for number in range(25):
         proposal = strategy.ask(number)
-        from_the_sequence += number > 0 and proposal == CUBE.decode(sequence[number - 1].tolist())
+        from_the_sequence += number > 0 and proposal == CUBE.decode(sequence[earlier + number - 1].tolist())
         strategy.tell(number, proposal, bowl(number, proposal))
     assert from_the_sequence == first - 1
     assert strategy.stages(100) == [f"{first} trials to begin with, then {100 - first} offspring"]
