@@ -5,18 +5,25 @@ The best of many noisy scores owes a part of its lead to luck. What is trained a
 
 from __future__ import annotations
 
+import heapq
+import math
+from statistics import fmean
 from typing import TYPE_CHECKING
 
-from hpsearch.trial import Trial
+from hpsearch.trial import Trial, TrialState, score
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hpsearch.executors.base import Executor
     from hpsearch.run_directory.directory import RunDirectory
+    from hpsearch.run_directory.record import RunRecord
     from hpsearch.study import Observer, StopRules
 
 WAIT_SECONDS = 0.1
+START_SECONDS = 1.0  # from the end of the search until the finals run
+HEADROOM = 1.5  # what is planned for the finals, of what they should take
+MORE = 50  # new results, as a share of those before: one of so many
 FEW_ROWS = 5_000  # with fewer, the split decides as much as the seeds, so it is made anew too
 
 
@@ -28,9 +35,51 @@ def choose(directory: RunDirectory, top: int | None) -> list[int]:
     from hpsearch.run_directory.results import ranking  # noqa: PLC0415 - Polars
 
     ranked = [result.number for result in ranking(directory.record)]
-    if top is None:
-        top = min(5, max(2, len(directory.record.counted()) // 5))
+    top = _how_many(top, len(directory.record.counted()))
     return ranked[:top] if min(top, len(ranked)) > 1 else []
+
+
+def _how_many(top: int | None, trials: int) -> int:
+    return min(5, max(2, trials // 5)) if top is None else top
+
+
+class TimeForFinals:
+    """About how many seconds the finals will take: `preparing`, and what the best trials so far took; at most `most`.
+
+    Called often while a search with a time limit goes on, so it looks anew only when there are more results.
+    """
+
+    def __init__(
+        self, record: RunRecord, top: int | None, repeats: int, *, slots: int, preparing: float, most: float
+    ) -> None:
+        self._record = record
+        self._preparing = preparing
+        self._top = top
+        self._repeats = repeats
+        self._slots = slots
+        self._most = most
+        self._seconds = 0.0
+        self._next = 2
+
+    def __call__(self) -> float:
+        """The seconds, by what is known now."""
+        results = self._record.results
+        if len(results) >= self._next:
+            self._next = len(results) + 1 + len(results) // MORE
+            self._seconds = min(self._estimate(), self._most)
+        return self._seconds
+
+    def _estimate(self) -> float:
+        results, metric, maximize = self._record.results, self._record.metric, self._record.maximize
+        complete = [result for result in results.values() if result.state is TrialState.COMPLETE]
+        best = heapq.nsmallest(
+            _how_many(self._top, len(results)), complete, key=lambda result: score(result, metric, maximize)
+        )
+        if len(best) < 2:
+            return 0.0
+        rounds = math.ceil(len(best) * self._repeats / self._slots)
+        training = rounds * fmean(result.seconds for result in best)
+        return START_SECONDS + HEADROOM * (self._preparing + training)
 
 
 class Finals:

@@ -36,17 +36,21 @@ class Observer(Protocol):
 
 @dataclass(frozen=True)
 class StopRules:
-    """When a study ends before its trials are done. `goal` is a value of the metric; `deadline` of time.monotonic."""
+    """When a study ends before its trials are done.
+
+    `goal` is a value of the metric; `deadline` of time.monotonic, of which `reserved` seconds are for what comes after.
+    """
 
     goal: float | None = None
     deadline: float | None = None
     interrupted: Callable[[], bool] = lambda: False
+    reserved: Callable[[], float] = lambda: 0.0
 
     def reason(self) -> str | None:
         """Why to stop now; None: go on."""
         if self.interrupted():
             return "interrupted"
-        if self.deadline is not None and time.monotonic() > self.deadline:
+        if self.deadline is not None and time.monotonic() > self.deadline - self.reserved():
             return "timeout"
         return None
 

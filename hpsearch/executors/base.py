@@ -31,6 +31,9 @@ class Executor(ABC):
     def wait(self, seconds: float) -> list[TrialResult | RungReport]:
         """What is there after waiting for it at most about `seconds`: results, and reports of those that still run."""
 
+    def abandon(self) -> None:  # noqa: B027 - an executor that keeps nothing has nothing to give up
+        """Give up the trials that were submitted and have no result yet; others may be submitted then."""
+
     def close(self) -> None:  # noqa: B027 - an executor without processes has nothing to end
         """End all that still runs."""
 

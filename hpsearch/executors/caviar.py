@@ -191,6 +191,14 @@ class CaviarExecutor(Executor):
             reports=[math.inf] * len(worker.trial.limits),
         )
 
+    def abandon(self) -> None:
+        """Replace the workers that are busy."""
+        self._waiting.clear()
+        for place, worker in enumerate(self._workers):
+            if worker.trial is not None:
+                _kill(worker)
+                self._workers[place] = self._start(worker.number)
+
     def close(self) -> None:
         """Kill the workers; an unfinished trial is tried again by the next run."""
         for worker in self._workers:

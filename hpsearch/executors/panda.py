@@ -52,6 +52,10 @@ class PandaExecutor(Executor):
         except _AbandonedError:
             return []
 
+    def abandon(self) -> None:
+        """Forget the trial that waits, if any."""
+        self._waiting.clear()
+
     def _look(self, trial: Trial, training: Any) -> None:
         self._watch(trial, training)
         if self._should_stop():

@@ -129,3 +129,28 @@ def test_a_trial_that_follows_from_others_is_not_run_alone(hpsearch):
     code, _, err = hpsearch("evolve", "wine", "--only", 40, "-o", "r")
     assert code == 2
     assert "trial 40 follows from the results of others" in err or "follows from the results of others" in err
+
+
+@pytest.mark.parametrize("how", [("--mode", "panda"), ("-j", 2)])
+def test_a_time_limit_leaves_time_for_the_finals(hpsearch, how):
+    began = time.monotonic()
+    code, out, err = hpsearch("random", "wine", "-n", 100_000, "--epochs", 20, "--timeout", "9s", "-o", "r", *how)
+    assert code == 0, err
+    assert time.monotonic() - began < 18
+    (end,) = events("r", "end")
+    (finalists,) = events("r", "finalists")
+    assert end["reason"] == "timeout"
+    assert len(events("r", "final")) == 3 * len(finalists["trials"]) > 0
+    assert best()["repeats"] == 3
+    assert "chosen by mean" in out
+
+
+def test_a_time_limit_that_is_too_short_for_the_finals_is_said(hpsearch):
+    code, _, err = hpsearch(
+        "random", "digits", "-n", 1000, "-p", "epochs=60", "-p", "patience=0", "--timeout", "4s", "--finalists", 200,
+        "-o", "r",
+    )  # fmt: skip
+    assert code == 0, err
+    assert "the winner is chosen without them" in err
+    assert events("r", "finalists") == []
+    assert "mean" not in best()

@@ -3,7 +3,7 @@
 import multiprocessing
 
 import pytest
-from executors.driving import ENDLESS, LONG, SHORT, by_number, gather
+from executors.driving import ENDLESS, LONG, SHORT, by_number, gather, until
 
 from hpsearch.trial import Trial, TrialState
 
@@ -100,3 +100,22 @@ def test_what_a_watcher_raises_passes_through(panda):
     executor.submit(SHORT[0])
     with pytest.raises(ZeroDivisionError):
         executor.wait(0.1)
+
+
+def test_what_is_abandoned_never_comes_back(executor_kind, expected):
+    with executor_kind() as executor:
+        for number in range(min(2, executor.slots)):
+            executor.submit(Trial(100 + number, LONG))
+        executor.abandon()
+        assert by_number(gather(executor, SHORT)) == expected
+
+
+def test_running_trials_are_abandoned_at_once(caviar, expected):
+    executor = caviar(2)
+    for number in range(2):
+        executor.submit(Trial(100 + number, ENDLESS))
+    until(lambda: executor.wait(0.01) == [] and all(worker.ready for worker in executor._workers))
+    before = [worker.process.pid for worker in executor._workers]
+    executor.abandon()
+    assert by_number(gather(executor, SHORT)) == expected
+    assert not {*before} & {worker.process.pid for worker in executor._workers}

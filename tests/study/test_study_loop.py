@@ -2,6 +2,7 @@
 
 import math
 import random
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -286,3 +287,10 @@ def test_stop_rules(what):
         assert StopRules(deadline=0.0).reason() == "timeout"
     else:
         assert StopRules(deadline=0.0, interrupted=lambda: True).reason() == "interrupted"
+
+
+def test_time_is_reserved_for_what_comes_after():
+    now = time.monotonic()
+    assert StopRules(deadline=now + 100, reserved=lambda: 50.0).reason() is None
+    assert StopRules(deadline=now + 100, reserved=lambda: 101.0).reason() == "timeout"
+    assert StopRules(reserved=lambda: 101.0).reason() is None
