@@ -34,8 +34,9 @@ class GridStrategy(Strategy):
     larger than that, half of them.
 
     Each round halves the distance of the mesh's points, around the best results that are at least one step of the mesh
-    apart (AREAS). Its points are those with each value at the centre or one new step beside it, in the order of a Sobol
-    sequence, for there are 3^sides of them; a category is one of those that the areas have.
+    apart (AREAS). Its points are those with each value at the centre or a few new steps beside it, in the order of a
+    Sobol sequence: one step, for that makes 3^sides of them, but more where a round has more trials. A category is one
+    of those that the areas have.
     """
 
     def __init__(self, space: Space, seed: int, lag: int, *, points: int, planned: int | None, rounds: int) -> None:
@@ -52,8 +53,19 @@ class GridStrategy(Strategy):
         cells = np.array(space.cells)
         self._least = np.where(cells > 0, 1 / np.maximum(cells, 1), 0.0)
         self._sequence = SobolSequence(space.dimensions, generator(0, 0, Purpose.PROPOSAL))  # the mesh has no seed
+        self._beside = self._steps_beside(cells[~self._unordered])
         self._results: list[tuple[float, int, list[float]]] = []
+        self._areas_of: tuple[int, np.ndarray] = (0, np.empty(0))
         self._left = 0  # no point of the mesh before this is free any more
+
+    def _steps_beside(self, cells: np.ndarray) -> int:
+        """The fewest steps beside a centre that make twice as many points as an area has trials in a round."""
+        values = np.where(cells > 0, cells, math.inf)  # of each side with an order
+        for steps in itertools.count(1):
+            reached = np.minimum(2 * steps + 1, values)
+            if AREAS * reached.prod() >= 2 * self.round_size or (reached == values).all():
+                return steps
+        raise AssertionError
 
     @property
     def usual_trials(self) -> int:
@@ -100,14 +112,18 @@ class GridStrategy(Strategy):
     def _around(self, number: int, this: int) -> Iterator[Config]:
         """Points of the denser meshes, from that of the area whose turn it is."""
         finer = 0.5 ** min(this, MOST_HALVINGS)
-        areas = self._areas(2 * finer * self._steps)
+        if self._areas_of[0] != this:
+            self._areas_of = this, self._areas(2 * finer * self._steps)
+        areas = self._areas_of[1]
         step = np.maximum(finer * self._steps, self._least)
         centre = areas[number % len(areas)]
+        below, above = (np.minimum(self._beside, np.ceil(room / step - 1e-6)) for room in (centre, 1 - centre))
         for attempt in range(ATTEMPTS):
             point = self._sequence[number // len(areas) + attempt * STRIDE]
-            ordered = np.clip(centre + (np.floor(point * 3) - 1) * step, 0, 1)
+            beside = np.floor(point * (below + above + 1)) - below
             choices = areas[(point * len(areas)).astype(int), np.arange(len(point))]
-            yield self.space.decode(np.where(self._unordered, choices, ordered).tolist())
+            place = np.where(self._unordered, choices, np.clip(centre + beside * step, 0, 1))
+            yield self.space.decode(place.tolist())
 
     def _areas(self, step: np.ndarray) -> np.ndarray:
         """The best results (at most AREAS, sides) that differ in a category or by more than a step on some side."""
