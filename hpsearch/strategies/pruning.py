@@ -1,9 +1,9 @@
-"""Pruning: a trial that is worse than two thirds of the earlier ones after as many epochs is not trained to its end.
+"""Pruning: a trial that is worse than three quarters of the earlier ones after as many epochs is not trained to its end.
 
 A mild form of the median rule of Vizier (Golovin et al. 2017, doi 10.1145/3097983.3098043, section 3.2.1), on the best
 score so far at rungs of 4, 8, 16, ... epochs, and a comparison with a constant prediction once training had a fair
-start. The median itself stops too many slow starters that win in the end, such as trials with augmentation. A trial
-that was stopped counts as the worst at all later rungs, so the bar does not rise with every trial that is stopped, and
+start. The median itself stops too many slow starters that win in the end (measured in experiments/benchmarks/pruning).
+A trial that was stopped counts as the worst at all later rungs, so the bar does not rise with every trial that is stopped, and
 it is known beforehand how many trials there are to compare with.
 """
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 FIRST_RUNG = 4  # before, most trials that win are still among the last
 FAIR_EPOCH = 8  # no trial of the best quarter was worse than a constant after it, on eight data sets
 LEAST = 5  # trials to compare with
-BETTER, OF = 2, 3  # a trial is stopped when more than this share of them were better
+BETTER, OF = 3, 4  # a trial is stopped when more than this share of them were better
 WINDOW = 64  # the latest of them
 
 

@@ -259,15 +259,15 @@ def test_rungs():
         ([], math.inf),
         ([0.1, 0.2, 0.3, 0.4], math.inf),  # too few
         ([0.1, 0.2, 0.3, 0.4, 0.5], 0.4),  # three of five are not enough
-        ([0.5, 0.1, 0.4, 0.2, 0.3, 0.6], 0.5),  # four of six are no more than two thirds
+        ([0.5, 0.1, 0.4, 0.2, 0.3, 0.6], 0.5),  # nor are four of six
         ([0.1, 0.2, 0.3, 0.4, math.inf], 0.4),
         ([0.1, 0.2, 0.3, math.inf, math.inf], math.inf),
         ([0.1] * WINDOW + [0.9] * WINDOW, 0.9),  # the latest alone
-        ([0.1] * 42 + [0.9] * 22, 0.9),
-        ([0.9] + [0.1] * 43 + [0.9] * 21, 0.1),
+        ([0.1] * 48 + [0.9] * 16, 0.9),
+        ([0.9] + [0.1] * 49 + [0.9] * 15, 0.1),
     ],
 )
-def test_the_limit_is_what_more_than_two_thirds_are_better_than(scores, limit):
+def test_the_limit_is_what_more_than_three_quarters_are_better_than(scores, limit):
     assert [found for _, found in told(*scores).limits(len(scores))] == [limit] * len(RUNGS)
 
 
@@ -301,25 +301,25 @@ def test_an_end_at_a_rung_is_no_stop():
 def test_a_stopped_trial_does_not_raise_the_bar():
     """Bad ones stop at once; the trial after them is compared with infinity for each of them, at later rungs."""
     bad = [Course((0.9,) * 4 + (0.1,) * 36)] * 3  # would have become good
-    courses = [*[flat(0.2)] * 5, *bad, Course((0.1,) * 4 + (0.3,) * 36)]
-    wanted = [-1] * 5 + [0] * 3 + [-1]
+    courses = [*[flat(0.2)] * 8, *bad, Course((0.1,) * 4 + (0.3,) * 36)]
+    wanted = [-1] * 8 + [0] * 3 + [-1]
     assert stops_in_order(courses, 1) == wanted
     pruner = Pruner(RUNGS, 1)
     for number, course in enumerate(courses):
         pruner.end(number, course.reports(), course.judged())
-    assert [pruner.stopped_at(number) for number in range(9)] == wanted
+    assert [pruner.stopped_at(number) for number in range(12)] == wanted
 
 
 def test_what_has_ended_by_itself_keeps_its_score_at_later_rungs():
     """It could not be stopped there any more, bad as it is beside the others."""
     good, late = Course((1.0,) * 4 + (0.2,) * 36), Course((1.0,) * 8 + (0.2,) * 32)
-    courses = [*[good] * 4, late, flat(0.9, 5), flat(2.0), flat(2.0), flat(0.95)]
-    wanted = [-1] * 6 + [0, 0, 2]
+    courses = [late, *[good] * 6, flat(0.9, 5), flat(2.0), flat(2.0), flat(0.95)]
+    wanted = [-1] * 8 + [0, 0, 2]
     assert stops_in_order(courses, 1, math.inf) == wanted
     pruner = Pruner(RUNGS, 1)
     for number, course in enumerate(courses):
         pruner.end(number, course.reports(), course.judged())
-    assert [pruner.stopped_at(number) for number in range(9)] == wanted
+    assert [pruner.stopped_at(number) for number in range(11)] == wanted
 
 
 def test_a_decision_waits_only_for_what_may_change_it():
