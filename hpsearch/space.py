@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import ConfigError
@@ -124,7 +125,7 @@ class Int:
         if self.log and self.scale:
             raise ConfigError("log and scale: only one of them")
 
-    @property
+    @cached_property
     def size(self) -> int:
         """How many values there are."""
         if self.scale:
@@ -263,7 +264,9 @@ class Space:
 
     def is_active(self, name: str, config: Mapping[str, Any]) -> bool:
         """Whether `name` matters, given a configuration that holds its parents where they are active."""
-        condition = self.conditions.get(name, {})
+        if name not in self.conditions:
+            return True
+        condition = self.conditions[name]
         return all(parent in config and config[parent] in values for parent, values in condition.items())
 
     def _build(self, value_of: Callable[[str], Any]) -> Config:

@@ -45,6 +45,7 @@ class Strategy(ABC):
         self._told: dict[int, tuple[Config, np.ndarray, float]] = {}
         self._learned = 0
         self._first: dict[bytes, int] = {}
+        self._keyed: tuple[Config, bytes] = {}, b""
 
     @property
     def usual_trials(self) -> int | None:
@@ -114,7 +115,9 @@ class Strategy(ABC):
         return key
 
     def _key(self, config: Config) -> bytes:
-        return np.array(self.space.encode(config)).tobytes()
+        if config is not self._keyed[0]:  # a proposal is looked up, then noted
+            self._keyed = config, np.array(self.space.encode(config)).tobytes()
+        return self._keyed[1]
 
     def _is_new(self, number: int, config: Config) -> bool:
         """Whether no trial before `number` has this configuration."""

@@ -1,10 +1,10 @@
-"""Pruning: a trial that is worse than three quarters of the earlier ones after as many epochs is not trained to its end.
+"""Pruning: a trial that is worse than three quarters of the earlier ones after as many epochs ends there.
 
 A mild form of the median rule of Vizier (Golovin et al. 2017, doi 10.1145/3097983.3098043, section 3.2.1), on the best
 score so far at rungs of 4, 8, 16, ... epochs, and a comparison with a constant prediction once training had a fair
 start. The median itself stops too many slow starters that win in the end (measured in experiments/benchmarks/pruning).
-A trial that was stopped counts as the worst at all later rungs, so the bar does not rise with every trial that is stopped, and
-it is known beforehand how many trials there are to compare with.
+A trial that was stopped counts as the worst at all later rungs, so the bar does not rise with every trial that is
+stopped, and it is known beforehand how many trials there are to compare with.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ ATTEMPTS = 20
 AREAS = 50  # at most so many good results are kept as centres
 HALF_WAY = 30  # results after which a draw is local with half of the final share
 WIDTH = 0.15  # sd of a local draw, of a side
+GOLDEN = (5**0.5 - 1) / 2  # its multiples, modulo 1, are spread most evenly
 OTHER_CHOICE = 0.15  # share of local draws that change a category
 
 
@@ -54,15 +55,19 @@ class RandomStrategy(Strategy):
         self._defaults = defaults
         self._densify = densify
         self._unordered = np.array(space.categories) > 0
-        self._sequence = SobolSequence(space.dimensions, generator(seed, 0, Purpose.PROPOSAL))
+        rng = generator(seed, 0, Purpose.PROPOSAL)
+        self._sequence = SobolSequence(space.dimensions, rng)
+        self._turn = rng.random()
         self._best: list[tuple[float, int, list[float]]] = []
 
     def _needs(self, number: int) -> int:
-        return super()._needs(number) if self._is_local(number, self._rng(number)) else 0
+        return super()._needs(number) if self._is_local(number) else 0
 
-    def _is_local(self, number: int, rng: np.random.Generator) -> bool:
+    def _is_local(self, number: int) -> bool:
+        """Whether its turn has come, in a sequence that spreads the local draws evenly among the others."""
         results = self.earlier + super()._needs(number)
-        return rng.random() < self._densify * results / (results + HALF_WAY)
+        turn = (self._turn + (self.earlier + number) * GOLDEN) % 1.0
+        return turn < self._densify * results / (results + HALF_WAY)
 
     def _learn(self, config: Config, place: np.ndarray, score: float) -> None:  # noqa: ARG002 - its place says all
         if score < math.inf:
@@ -73,7 +78,7 @@ class RandomStrategy(Strategy):
         if number == 0:
             return self.space.nearest(self._defaults)
         rng = self._rng(number)
-        points = self._near(rng) if self._is_local(number, rng) and self._best else self._far(number, rng)
+        points = self._near(rng) if self._is_local(number) and self._best else self._far(number, rng)
         return self._first_new(number, (self.space.decode(point.tolist()) for point in points))
 
     def _far(self, number: int, rng: np.random.Generator) -> Iterator[np.ndarray]:

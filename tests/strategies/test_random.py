@@ -29,10 +29,6 @@ def after(results, **options):
     return strategy, len(results)
 
 
-def is_local(strategy, number, seed=0):
-    return strategy._is_local(number, generator(seed, number, Purpose.PROPOSAL))
-
-
 def test_without_local_draws_trials_are_points_of_the_sobol_sequence():
     strategy = make("continuous", densify=0.0, seed=5)
     sequence = SobolSequence(3, generator(5, 0, Purpose.PROPOSAL))
@@ -50,10 +46,10 @@ def test_so_many_trials_look_at_as_many_values_of_every_parameter(size):
 
 @pytest.mark.parametrize("densify", [0.0, 0.3, 1.0])
 def test_the_share_of_local_draws_grows_with_the_results(densify):
-    strategy = make(CUBE, densify=densify)
+    strategies = [make(CUBE, densify=densify, seed=seed) for seed in range(400)]
     for number in (LAG - 1, LAG + 9, LAG + 99, LAG + 899):
         results = number - LAG + 1
-        local = [is_local(strategy, number, seed) for seed in range(400)]
+        local = [strategy._is_local(number) for strategy in strategies]
         expected = densify * results / (results + HALF_WAY)
         assert abs(np.mean(local) - expected) < 4 * math.sqrt(expected * (1 - expected) / 400) + 1e-9
 
@@ -79,7 +75,7 @@ def test_local_draws_are_around_the_best_results_about_the_root_of_their_number(
     nearest = []
     for seed in range(150):
         strategy, number = after([known[i] for i in np.random.default_rng(seed).permutation(100)], seed=seed)
-        if is_local(strategy, number, seed):
+        if strategy._is_local(number):
             place = places(CUBE, [strategy.ask(number)])[0]
             steps = [np.abs(place - reflect(center)).max() for center in found[:11]]
             nearest.append(min(steps) / WIDTH)
@@ -92,7 +88,7 @@ def test_a_local_draw_is_normal_around_its_center():
     steps = []
     for seed in range(300):
         strategy, number = after([(center, 1.0)] + [([0.9, 0.9, 0.9, 0.9], math.inf)] * 120, seed=seed)
-        if is_local(strategy, number, seed):
+        if strategy._is_local(number):
             steps.append(places(CUBE, [strategy.ask(number)])[0] - 0.5)
     assert len(steps) > 180
     steps = np.concatenate(steps)
@@ -101,7 +97,7 @@ def test_a_local_draw_is_normal_around_its_center():
 
 def test_failures_are_no_centers():
     strategy, number = after([([0.1, 0.1, 0.1, 0.1], math.inf)] * 500)
-    while not is_local(strategy, number):
+    while not strategy._is_local(number):
         strategy.ask(number)
         strategy.tell(number, dict.fromkeys("abcd", 0.1), math.inf)
         number += 1
@@ -116,7 +112,7 @@ def test_local_draws_seldom_change_a_category():
         strategy = make(space, "densify", defaults={}, lag=1, seed=seed)
         for number in range(90):
             strategy.tell(number, {"x": 0.5, "kind": "b"}, 1.0)
-        if is_local(strategy, 90, seed):
+        if strategy._is_local(90):
             local += 1
             others += strategy.ask(90)["kind"] != "b"
     expected = OTHER_CHOICE * 3 / 4
@@ -153,3 +149,11 @@ def test_places_outside_are_thrown_back_at_the_ends(place):
 @given(st.floats(-1e6, 1e6))
 def test_places_far_outside_come_to_lie_inside(place):
     assert 0 <= reflect(np.array([place]))[0] <= 1
+
+
+def test_local_draws_are_spread_evenly_among_the_others():
+    """Of any twenty trials in a row about as many are local, so no run of chance leaves out one or the other."""
+    strategy = make(CUBE, densify=0.5, lag=1)
+    local = np.array([strategy._is_local(number) for number in range(10_000, 10_400)])
+    windows = np.lib.stride_tricks.sliding_window_view(local, 20).sum(axis=1)
+    assert 8 <= windows.min() <= windows.max() <= 12
