@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hpsearch.cli.printing import Format, FormatOption, print_record, print_rows, readable, table_text
+from hpsearch.cli.printing import Format, FormatOption, counted, print_record, print_rows, readable, table_text
 from hpsearch.errors import NoValidTrialError
 from hpsearch.space_text import is_searched
 
@@ -96,7 +96,7 @@ def _best_table(folder: Path, record: RunRecord, found: dict[str, Any]) -> str:
               for name, value in found["scores"]["dev"].items()]  # fmt: skip
     width = max((len(name) for name, _ in searched), default=0)
     lines = [
-        f"Best of {found['trials']} trials: trial {found['trial']}, chosen by {_how_chosen(record, found)}",
+        f"Best of {counted(found['trials'], 'trial')}: trial {found['trial']}, chosen by {_how_chosen(record, found)}",
         "",
         *("  " + line for line in table_text([["score", "dev", "train"], *scores]).splitlines()),
         "",

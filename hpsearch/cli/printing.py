@@ -128,3 +128,8 @@ def table_text(rows: Iterable[Sequence[str]], width: int | None = None) -> str:
 
 def _looks_numeric(text: str) -> bool:
     return not text or text[0].isdigit() or (text[0] in "-." and text[1:2].isdigit())
+
+
+def counted(number: int, thing: str, more: str = "s") -> str:
+    """So many of a thing: 1 trial, 2 trials."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}{more}"

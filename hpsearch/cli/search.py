@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hpsearch.cli.printing import Format, FormatOption
+from hpsearch.cli.printing import Format, FormatOption, counted
 from hpsearch.cli.progress import Progress, ProgressStyle, say
 from hpsearch.cli.signals import OrderlyEnd
 from hpsearch.errors import ConfigError, GoalMissedError, NoValidTrialError
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from hpsearch.trial import Trial, TrialResult
 
 MAX_MESH = 1_000  # more of them are run only when somebody says how many
+WHY = {"timeout": "the time is over", "goal": "the goal is reached"}
 SUMMARIES = {
     "random": "Search at random, each hyperparameter on its own scale; trial 0 is the default configuration.",
     "grid": "Search a mesh, then denser ones around the best; what neither -p nor a study names keeps its default.",
@@ -537,7 +538,7 @@ class _Run:
             done = sum(number in record.results for number in self._numbers) if record.results else 0
             finals = self._finals(directory)
             idle = done == len(self._numbers) and finals is None
-            self._announce(done)
+            self._announce(done, idle=idle)
             if not idle:
                 ensure_compiled(say)
             timeout = plan.study.budget.timeout
@@ -553,6 +554,9 @@ class _Run:
                         self._reason = study.run(executor, progress, lambda result: self._keep(directory, result))
                     finally:
                         progress.close()
+                    if self._reason in WHY and not self._quiet:
+                        trials = counted(len(self._numbers), "trial")
+                        say(f"{WHY[self._reason]} after {len(record.counted())} of {trials}")
                     if self._reason in ("done", "timeout"):
                         self._stop = stop
                         executor.abandon()
@@ -608,13 +612,15 @@ class _Run:
 
         return most_flop(trial, self._plan.data, self._plan.study.metric, self._plan.data.rows["train"])
 
-    def _announce(self, done: int) -> None:
+    def _announce(self, done: int, *, idle: bool) -> None:
         if self._quiet:
             return
-        trials = "1 trial" if len(self._numbers) == 1 else f"{len(self._numbers)} trials"
-        how = f"{self._jobs} processes" if self._mode is Mode.CAVIAR else "this process (panda)"
-        if done == len(self._numbers):
+        trials = counted(len(self._numbers), "trial")
+        how = counted(self._jobs, "process", "es") if self._mode is Mode.CAVIAR else "this process (panda)"
+        if idle:
             say(f"{self._folder}: nothing to do, {trials} of {len(self._record.results)} there were asked for")
+        elif done == len(self._numbers):
+            say(f"{self._folder}: all of {trials} done, finals to go, in {how}")
         elif done:
             say(f"{self._folder}: going on after {done} of {trials}, in {how}")
         else:
@@ -667,23 +673,20 @@ class _Run:
         from hpsearch.cli.inspection import print_best
 
         record, study = self._record, self._plan.study
-        counted = record.counted()
-        failed = sum(result.state is TrialState.FAIL for result in counted.values())
+        results = record.counted()
+        failed = sum(result.state is TrialState.FAIL for result in results.values())
         winner = record.best()
         if winner is None:
-            first = next((result.error for result in counted.values() if result.error), "none was finished in time")
+            first = next((result.error for result in results.values() if result.error), "none was finished in time")
             raise NoValidTrialError(
-                f"{self._folder}: no trial has a score ({failed} of {len(counted)} failed: {first})"
+                f"{self._folder}: no trial has a score ({failed} of {len(results)} failed: {first})"
             )
-        if not self._quiet and self._reason in ("timeout", "goal"):
-            why = "the time is over" if self._reason == "timeout" else "the goal is reached"
-            say(f"{why} after {len(counted)} of {len(self._numbers)} trials")
         print_best(self._folder, record, form)
         if not self._quiet:
             self._say_next(winner)
         allowed = study.max_failures
-        if allowed is not None and failed > (allowed * len(counted) if allowed < 1 else allowed):
-            raise NoValidTrialError(f"{failed} of {len(counted)} trials failed; --max-failures allows {allowed:g}")
+        if allowed is not None and failed > (allowed * len(results) if allowed < 1 else allowed):
+            raise NoValidTrialError(f"{failed} of {len(results)} trials failed; --max-failures allows {allowed:g}")
         if require_goal and self._reason != "goal":
             reached = winner.metrics[f"dev_{study.metric}"]
             wanted = "none was given" if study.goal is None else f"{study.goal:g} was not reached"

@@ -34,6 +34,11 @@ def study_text(study: StudyConfig) -> str:
         f"metric: {study.metric}           # or {', '.join(name for name in metrics if name != study.metric)}",
         f"budget: {{trials: {budget.trials}, epochs: {budget.epochs}, timeout: null}}  # timeout: 45s, 30m, 1.5h",
         f"seed: {study.seed}",
+        f"strategy: {{name: {study.strategy.name}}}".ljust(29) + "# or grid, evolve; the command's name wins",
+        f"prune: {study.prune}".ljust(29) + "# false: no trial is stopped for being worse than most on its way",
+        f"finalists: {{top: null, seeds: {study.finalists.seeds}}}".ljust(34)
+        + "# train the best again; null: five, fewer in a short search",
+        "# from: runs/earlier         # begin with the results of a run; '@trials.csv': run the rows of a table",
         "space:                       # a number or word is fixed, a list is a choice, low and high are a range",
     ]
     fixed = {name for name, spec in study.space.items() if not is_searched(name, spec)}
