@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hpsearch.study import Observer, StopRules
 
 WAIT_SECONDS = 0.1
+USUAL = 5  # finalists
 START_SECONDS = 1.0  # from the end of the search until the finals run
 HEADROOM = 1.5  # what is planned for the finals, of what they should take
 MORE = 50  # new results, as a share of those before: one of so many
@@ -39,8 +40,13 @@ def choose(directory: RunDirectory, top: int | None) -> list[int]:
     return ranked[:top] if min(top, len(ranked)) > 1 else []
 
 
+def most_finalists(top: int | None) -> int:
+    """How many there may be at most, however many trials."""
+    return USUAL if top is None else top
+
+
 def _how_many(top: int | None, trials: int) -> int:
-    return min(5, max(2, trials // 5)) if top is None else top
+    return min(USUAL, max(2, trials // 5)) if top is None else top
 
 
 class TimeForFinals:

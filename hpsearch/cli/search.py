@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from hpsearch.run_directory.record import RunRecord
     from hpsearch.strategies.base import Strategy
     from hpsearch.strategies.pruning import Pruner
-    from hpsearch.study import StopRules
+    from hpsearch.study import StopRules, Study
     from hpsearch.trial import Trial, TrialResult
 
 MAX_MESH = 1_000  # more of them are run only when somebody says how many
@@ -525,6 +525,7 @@ class _Run:
     def run(self, style: ProgressStyle, began: float) -> None:
         """Search; raises InterruptedBySignalError when a signal ended it."""
         from hpsearch.engine.cache import ensure_compiled
+        from hpsearch.finals import most_finalists
         from hpsearch.run_directory.directory import open_run
         from hpsearch.study import StopRules, Study
 
@@ -549,7 +550,10 @@ class _Run:
                 with self._executor(directory, progress, idle=idle) as executor:
                     if timeout and self._wants_finals():
                         self._stop = replace(stop, reserved=self._time_for_finals(executor.slots, timeout))
-                    study = Study(directory, plan.strategy, self._numbers, self._stop, self._cost, plan.pruner)
+                    contenders = most_finalists(plan.study.finalists.top)
+                    study = Study(
+                        directory, plan.strategy, self._numbers, self._stop, self._cost, plan.pruner, contenders
+                    )
                     try:
                         self._reason = study.run(executor, progress, lambda result: self._keep(directory, result))
                     finally:
@@ -562,7 +566,7 @@ class _Run:
                         executor.abandon()
                         self._run_finals(directory, executor, style)
                 if signals.received is None:
-                    self._complete_model(directory)
+                    self._complete_model(directory, study)
         if signals.received is not None:
             again = shlex.join(["hpsearch", *sys.argv[1:]])
             say(f"interrupted; {len(record.results)} results are kept. To go on: {again}")
@@ -654,19 +658,21 @@ class _Run:
 
         Model.of_trial(result, self._plan.data, self._plan.study.metric).save(directory.folder / "model")
 
-    def _complete_model(self, directory: RunDirectory) -> None:
-        """Make sure that model/ holds the winner; after a crash or an early end it may hold another."""
+    def _complete_model(self, directory: RunDirectory, study: Study) -> None:
+        """Make sure that model/ holds the winner; after finals, a crash or an early end it may hold another."""
         from hpsearch.model import saved_trial
 
         winner = directory.record.best()
         if winner is None or saved_trial(directory.folder / "model") == winner.number:
             return
+        if trained := study.trained(winner.number):
+            self._keep(directory, trained)
+            return
         from hpsearch.trial import Trial, TrialSettings, run_trial
 
-        study = self._plan.study
+        settings = TrialSettings(self._plan.study.seed, self._plan.study.metric)
         say(f"training trial {winner.number} once more, for its model ...")
-        again = run_trial(Trial(winner.number, winner.config), self._plan.data, TrialSettings(study.seed, study.metric))
-        self._keep(directory, again)
+        self._keep(directory, run_trial(Trial(winner.number, winner.config), self._plan.data, settings))
 
     def print_result(self, form: Format, *, require_goal: bool) -> None:
         """Print the winner; raise what makes the exit code other than 0."""

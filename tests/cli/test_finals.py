@@ -154,3 +154,17 @@ def test_a_time_limit_that_is_too_short_for_the_finals_is_said(hpsearch):
     assert "the winner is chosen without them" in err
     assert events("r", "finalists") == []
     assert "mean" not in best()
+
+
+def test_the_winner_of_the_finals_is_not_trained_again_for_its_model(hpsearch):
+    """Its weights were kept; a run whose model is lost trains it again, to the same bytes."""
+    search = ("random", "wine", "-n", 12, "--epochs", 12, "--finalists", 4, "-o", "r")
+    _, _, err = hpsearch(*search)
+    assert "once more" not in err
+    model = Path("r/model")
+    before = {file.name: file.read_bytes() for file in model.iterdir()}
+    for file in model.iterdir():
+        file.unlink()
+    _, _, err = hpsearch(*search)
+    assert "once more" in err
+    assert {file.name: file.read_bytes() for file in model.iterdir()} == before
