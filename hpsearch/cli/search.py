@@ -182,6 +182,10 @@ def search(
             "--prune/--no-prune", envvar="HPSEARCH_PRUNE", help="Stop trials that are worse than most on their way."
         ),
     ] = None,
+    plain: Annotated[
+        bool,
+        typer.Option("--plain", envvar="HPSEARCH_PLAIN", help="random: independent draws and no more, as a baseline."),
+    ] = False,
     only: Annotated[
         str | None,
         typer.Option(metavar="TRIALS", help="Run only these trials of the study: 17 or 3,17 or 10-19."),
@@ -209,11 +213,14 @@ def search(
     _job_count(jobs)
     if require_goal and goal is None:
         raise ConfigError("--require-goal: needs --goal X")
+    if plain and context.info_name != "random":
+        raise ConfigError(f"--plain: {context.info_name} has no plain form; it is for hpsearch random")
     overrides = {"strategy.name": context.info_name} | _settings(setting or [])
     flags = {
         "data.target": target, "budget.trials": trials, "budget.epochs": epochs, "metric": metric, "seed": seed,
         "budget.timeout": timeout, "budget.trial_timeout": trial_timeout, "goal": goal, "max_failures": max_failures,
         "strategy.lag": lag, "prune": prune, "finalists.top": finalists, "from": earlier,
+        "strategy.plain": plain or None,
     }  # fmt: skip
     overrides |= {key: value for key, value in flags.items() if value is not None}
     plan = _plan(source, overrides, parameter or [], out, overwrite=overwrite, quiet=quiet, verbose=verbose)

@@ -216,3 +216,15 @@ def test_predictions_go_through_pipes_and_links(hpsearch, run_folder):
     assert hpsearch("predict", run_folder, "wine", "-o", "link")[0] == 0
     assert Path("link").is_symlink()
     assert Path("real").read_text(encoding="utf-8").startswith("prediction,p_0,p_1,p_2,trust\n")
+
+
+def test_a_plain_random_search_draws_independently(hpsearch):
+    search = ("random", "wine", "-n", 6, "--epochs", 2, "-q", "--finalists", 0)
+    assert hpsearch(*search, "--plain", "-o", "flag")[0] == 0
+    assert hpsearch(*search, "--set", "strategy.plain=true", "-o", "key")[0] == 0
+    assert hpsearch(*search, "-o", "sobol")[0] == 0
+    assert Path("flag/trials.csv").read_bytes() == Path("key/trials.csv").read_bytes()
+    assert Path("flag/trials.csv").read_bytes() != Path("sobol/trials.csv").read_bytes()
+    code, _, err = hpsearch("evolve", "wine", "--plain")
+    assert code == 2
+    assert "--plain" in err
