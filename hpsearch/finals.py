@@ -50,21 +50,23 @@ def _how_many(top: int | None, trials: int) -> int:
 
 
 class TimeForFinals:
-    """About how many seconds the finals will take: `preparing`, and what the best trials so far took; at most `most`.
+    """How many seconds of a time limit a search keeps for its finals, by what the best trials so far took.
 
-    Called often while a search with a time limit goes on, so it looks anew only when there are more results.
+    `preparing` is what comes on top of their trainings. Called often while the search goes on, so it looks anew only
+    when there are more results. Where nobody said how many finalists there are to be (`top` None), finals that would
+    take more than a quarter of the time get none; what was asked for gets half of it at most.
     """
 
     def __init__(
-        self, record: RunRecord, top: int | None, repeats: int, *, slots: int, preparing: float, most: float
+        self, record: RunRecord, top: int | None, repeats: int, *, slots: int, preparing: float, timeout: float
     ) -> None:
         self._record = record
         self._preparing = preparing
         self._top = top
         self._repeats = repeats
         self._slots = slots
-        self._most = most
-        self._seconds = 0.0
+        self._timeout = timeout
+        self.needed = 0.0
         self._next = 2
 
     def __call__(self) -> float:
@@ -72,8 +74,10 @@ class TimeForFinals:
         results = self._record.results
         if len(results) >= self._next:
             self._next = len(results) + 1 + len(results) // MORE
-            self._seconds = min(self._estimate(), self._most)
-        return self._seconds
+            self.needed = self._estimate()
+        if self._top is None:
+            return self.needed if self.needed <= self._timeout / 4 else 0.0
+        return min(self.needed, self._timeout / 2)
 
     def _estimate(self) -> float:
         results, metric, maximize = self._record.results, self._record.metric, self._record.maximize

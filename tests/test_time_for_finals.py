@@ -18,33 +18,42 @@ def record(*results):
 
 def test_it_follows_from_what_the_best_trials_took():
     trials = record(*(result(n, score=n, seconds=2.0 if n < 5 else 100.0) for n in range(30)))
-    needed = TimeForFinals(trials, None, 3, slots=2, preparing=4.0, most=1e9)
+    needed = TimeForFinals(trials, None, 3, slots=2, preparing=4.0, timeout=1e9)
     assert needed() == START_SECONDS + HEADROOM * (4.0 + 8 * 2.0)  # 15 trainings by two
 
 
 @pytest.mark.parametrize(("top", "trainings"), [(2, 6), (4, 12), (None, 6)])
 def test_by_itself_a_short_search_has_two_finalists(top, trainings):
     trials = record(*(result(n, score=n, seconds=1.0) for n in range(9)))
-    needed = TimeForFinals(trials, top, 3, slots=1, preparing=0.0, most=1e9)
+    needed = TimeForFinals(trials, top, 3, slots=1, preparing=0.0, timeout=1e9)
     assert needed() == START_SECONDS + HEADROOM * trainings
 
 
-def test_it_is_never_more_than_allowed():
+def test_what_was_asked_for_gets_half_of_the_time():
     trials = record(*(result(n, score=n, seconds=50.0) for n in range(9)))
-    assert TimeForFinals(trials, 5, 3, slots=1, preparing=0.0, most=7.5)() == 7.5
+    assert TimeForFinals(trials, 5, 3, slots=1, preparing=0.0, timeout=15.0)() == 7.5
+
+
+def test_by_themselves_finals_get_a_quarter_or_nothing():
+    trials = record(*(result(n, score=n, seconds=1.0) for n in range(9)))
+    needed = START_SECONDS + HEADROOM * 6
+    for timeout, reserved in ((4 * needed, needed), (4 * needed - 1, 0.0)):
+        found = TimeForFinals(trials, None, 3, slots=1, preparing=0.0, timeout=timeout)
+        assert found() == reserved
+        assert found.needed == needed
 
 
 def test_without_finals_nothing_is_kept():
     trials = record(*(result(n, score=n, seconds=50.0) for n in range(9)))
-    assert TimeForFinals(trials, 0, 3, slots=1, preparing=1.0, most=9.0)() == 0.0
+    assert TimeForFinals(trials, 0, 3, slots=1, preparing=1.0, timeout=9.0)() == 0.0
     pruned = record(result(0, 0.1, 5.0), *(result(n, 0.2, 5.0, TrialState.PRUNED) for n in range(1, 9)))
-    assert TimeForFinals(pruned, 5, 3, slots=1, preparing=1.0, most=9.0)() == 0.0
-    assert TimeForFinals(record(), 5, 3, slots=1, preparing=1.0, most=9.0)() == 0.0
+    assert TimeForFinals(pruned, 5, 3, slots=1, preparing=1.0, timeout=9.0)() == 0.0
+    assert TimeForFinals(record(), 5, 3, slots=1, preparing=1.0, timeout=9.0)() == 0.0
 
 
 def test_it_is_looked_at_anew_as_results_come_in():
     trials = record(result(0, 0.1, 1.0))
-    needed = TimeForFinals(trials, None, 3, slots=1, preparing=0.0, most=1e9)
+    needed = TimeForFinals(trials, None, 3, slots=1, preparing=0.0, timeout=1e9)
     assert needed() == 0.0
     trials.results[1] = result(1, 0.2, 3.0)
     assert needed() == START_SECONDS + HEADROOM * 6 * 2.0

@@ -22,12 +22,12 @@ from hpsearch.errors import ConfigError, GoalMissedError, NoValidTrialError
 from hpsearch.trial import TrialState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from hpsearch.config import StudyConfig
     from hpsearch.data.dataset import Dataset
     from hpsearch.executors.base import Executor
-    from hpsearch.finals import Finals
+    from hpsearch.finals import Finals, TimeForFinals
     from hpsearch.run_directory.directory import RunDirectory
     from hpsearch.run_directory.record import RunRecord
     from hpsearch.strategies.base import Strategy
@@ -555,8 +555,8 @@ class _Run:
                 deadline = began + timeout if timeout else None
                 self._stop = stop = StopRules(plan.study.goal, deadline, lambda: signals.received is not None)
                 with self._executor(directory, progress, idle=idle) as executor:
-                    if timeout and self._wants_finals():
-                        self._stop = replace(stop, reserved=self._time_for_finals(executor.slots, timeout))
+                    time_for_finals = self._time_for_finals(executor.slots)
+                    self._stop = replace(stop, reserved=time_for_finals)
                     contenders = most_finalists(plan.study.finalists.top)
                     study = Study(
                         directory, plan.strategy, self._numbers, self._stop, self._cost, plan.pruner, contenders
@@ -568,10 +568,13 @@ class _Run:
                     if self._reason in WHY and not self._quiet:
                         trials = counted(len(self._numbers), "trial")
                         say(f"{WHY[self._reason]} after {len(record.counted())} of {trials}")
-                    if self._reason in ("done", "timeout"):
+                    if self._reason == "done" or (self._reason == "timeout" and time_for_finals()):
                         self._stop = stop
                         executor.abandon()
                         self._run_finals(directory, executor, style)
+                    elif self._reason == "timeout" and time_for_finals.needed and not self._quiet:
+                        seconds = f"{time_for_finals.needed:.0f} s"
+                        say(f"no finals: they would take about {seconds}; --finalists 2 leaves time for those of two")
                 if signals.received is None:
                     self._complete_model(directory, study)
         if signals.received is not None:
@@ -593,12 +596,18 @@ class _Run:
         given = self._plan.study.given() and self._plan.study.finalists.top is not None
         return isinstance(self._numbers, range) or bool(given)
 
-    def _time_for_finals(self, slots: int, timeout: float) -> Callable[[], float]:
+    def _time_for_finals(self, slots: int) -> TimeForFinals:
         from hpsearch.finals import TimeForFinals
 
         wanted, plan = self._plan.study.finalists, self._plan
-        preparing = plan.load_seconds * wanted.seeds if plan.split_again else 0.0
-        return TimeForFinals(self._record, wanted.top, wanted.seeds, slots=slots, preparing=preparing, most=timeout / 2)
+        return TimeForFinals(
+            self._record,
+            wanted.top if self._wants_finals() else 0,
+            wanted.seeds,
+            slots=slots,
+            preparing=plan.load_seconds * wanted.seeds if plan.split_again else 0.0,
+            timeout=plan.study.budget.timeout or math.inf,
+        )
 
     def _run_finals(self, directory: RunDirectory, executor: Executor, style: ProgressStyle) -> None:
         finals = self._finals(directory)

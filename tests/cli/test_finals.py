@@ -134,13 +134,15 @@ def test_a_trial_that_follows_from_others_is_not_run_alone(hpsearch):
 @pytest.mark.parametrize("how", [("--mode", "panda"), ("-j", 2)])
 def test_a_time_limit_leaves_time_for_the_finals(hpsearch, how):
     began = time.monotonic()
-    code, out, err = hpsearch("random", "wine", "-n", 100_000, "--epochs", 20, "--timeout", "9s", "-o", "r", *how)
+    search = ("random", "wine", "-n", 100_000, "--epochs", 20, "--finalists", 4)
+    code, out, err = hpsearch(*search, "--timeout", "9s", "-o", "r", *how)
     assert code == 0, err
     assert time.monotonic() - began < 18
     (end,) = events("r", "end")
     (finalists,) = events("r", "finalists")
     assert end["reason"] == "timeout"
-    assert len(events("r", "final")) == 3 * len(finalists["trials"]) > 0
+    assert len(finalists["trials"]) == 4
+    assert len(events("r", "final")) == 12
     assert best()["repeats"] == 3
     assert "chosen by mean" in out
 
@@ -168,3 +170,11 @@ def test_the_winner_of_the_finals_is_not_trained_again_for_its_model(hpsearch):
     _, _, err = hpsearch(*search)
     assert "once more" in err
     assert {file.name: file.read_bytes() for file in model.iterdir()} == before
+
+
+def test_finals_that_nobody_asked_for_do_not_eat_a_time_limit(hpsearch):
+    code, _, err = hpsearch("random", "digits", "-n", 1000, "-p", "epochs=60", "-p", "patience=0", "--timeout", "5s",
+                            "-p", "units=256", "-o", "r")  # fmt: skip
+    assert code == 0, err
+    assert "no finals: they would take about" in err
+    assert events("r", "final") == []
