@@ -1,6 +1,8 @@
 """The last stage: the best trials are trained again with fresh seeds, and the winner is the best of these on average.
 
-The best of many noisy scores owes a part of its lead to luck. What is trained again shows the score without it.
+The best of many noisy scores owes a part of its lead to luck. What is trained again shows the score without it. Who
+takes part depends a little on the scores of similar trials too: where a good score stands alone, it was more likely
+luck.
 """
 
 from __future__ import annotations
@@ -10,6 +12,9 @@ import math
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from hpsearch.strategies.surrogate import Surrogate
 from hpsearch.trial import Trial, TrialState, score
 
 if TYPE_CHECKING:
@@ -18,26 +23,50 @@ if TYPE_CHECKING:
     from hpsearch.executors.base import Executor
     from hpsearch.run_directory.directory import RunDirectory
     from hpsearch.run_directory.record import RunRecord
+    from hpsearch.space import Space
     from hpsearch.study import Observer, StopRules
+    from hpsearch.trial import TrialResult
 
 WAIT_SECONDS = 0.1
 USUAL = 5  # finalists
+FEWEST = 10  # results to guess from
+MOST = 500  # of the best, and as many of the others, are guessed from
+GUESS_WEIGHT = 0.25  # of the rank by guess, that by score being 1
 START_SECONDS = 1.0  # from the end of the search until the finals run
 HEADROOM = 1.5  # what is planned for the finals, of what they should take
 MORE = 50  # new results, as a share of those before: one of so many
 FEW_ROWS = 5_000  # with fewer, the split decides as much as the seeds, so it is made anew too
 
 
-def choose(directory: RunDirectory, top: int | None) -> list[int]:
-    """The numbers of the finalists, best first; none where there is nothing to choose.
+def choose(record: RunRecord, space: Space, top: int | None) -> list[int]:
+    """The numbers of the finalists, the most promising first; none where there is nothing to choose.
 
     `top` None: five, but not more than a fifth of the trials (and at least two), so that a short search stays short.
     """
+    ranked = _by_promise(record, space)
+    top = _how_many(top, len(record.counted()))
+    return ranked[:top] if min(top, len(ranked)) > 1 else []
+
+
+def _by_promise(record: RunRecord, space: Space) -> list[int]:
+    """The complete trials by score, and to a part by what all scores together make one expect of them."""
     from hpsearch.run_directory.results import ranking  # noqa: PLC0415 - Polars
 
-    ranked = [result.number for result in ranking(directory.record)]
-    top = _how_many(top, len(directory.record.counted()))
-    return ranked[:top] if min(top, len(ranked)) > 1 else []
+    best = ranking(record)[:MOST]
+    taken = {result.number for result in best}
+    others = [result for number, result in record.counted().items() if number not in taken]
+    known = best + others[:: len(others) // MOST + 1]
+    if len(known) < FEWEST or not space.parameters:
+        return [result.number for result in best]
+
+    def places(results: list[TrialResult]) -> np.ndarray:
+        return np.array([space.encode(result.config) for result in results])
+
+    surrogate = Surrogate(space.categories)
+    surrogate.fit(places(known), np.array([score(result, record.metric, record.maximize) for result in known]))
+    guess_rank = surrogate.guess(places(best), curiosity=0.0).argsort(kind="stable").argsort()
+    order = (np.arange(len(best)) + GUESS_WEIGHT * guess_rank).argsort(kind="stable")
+    return [best[place].number for place in order.tolist()]
 
 
 def most_finalists(top: int | None) -> int:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from hpsearch.trial import Trial, TrialResult
 
 MAX_MESH = 1_000  # more of them are run only when somebody says how many
+CONTENDERS = 4  # times as many trials as there are finalists keep their weights, for who they will be is not known yet
 WHY = {"timeout": "the time is over", "goal": "the goal is reached"}
 SUMMARIES = {
     "random": "Search at random, each hyperparameter on its own scale; trial 0 is the default configuration.",
@@ -557,7 +558,7 @@ class _Run:
                 with self._executor(directory, progress, idle=idle) as executor:
                     time_for_finals = self._time_for_finals(executor.slots)
                     self._stop = replace(stop, reserved=time_for_finals)
-                    contenders = most_finalists(plan.study.finalists.top)
+                    contenders = CONTENDERS * most_finalists(plan.study.finalists.top)
                     study = Study(
                         directory, plan.strategy, self._numbers, self._stop, self._cost, plan.pruner, contenders
                     )
@@ -587,7 +588,7 @@ class _Run:
         from hpsearch.finals import Finals, choose
 
         wanted = self._plan.study.finalists
-        numbers = choose(directory, wanted.top) if self._wants_finals() else []
+        numbers = choose(directory.record, self._plan.strategy.space, wanted.top) if self._wants_finals() else []
         finals = Finals(directory, numbers, wanted.seeds, fresh_splits=self._plan.split_again)
         return finals if numbers and not finals.done() else None
 

@@ -46,13 +46,13 @@ class Surrogate:
         kernel[np.diag_indices_from(kernel)] += NOISE
         self._coefficients = np.stack([np.linalg.solve(kernel, normal), np.ones(len(normal))], axis=1)
 
-    def guess(self, places: np.ndarray) -> np.ndarray:
+    def guess(self, places: np.ndarray, curiosity: float = CURIOSITY) -> np.ndarray:
         """The guessed normal scores (n,) at points (n, sides), less a bonus for little-known parts; smaller is better.
 
         With a kernel near 1 around known points, the sum of its values is about their number.
         """
         mean, known = (self._kernel(self._features(places)) @ self._coefficients).T
-        return mean - CURIOSITY / np.sqrt(1 + known)
+        return mean - curiosity / np.sqrt(1 + known)
 
     def _features(self, places: np.ndarray) -> np.ndarray:
         """Points (n, sides) as (n, features) in units of the kernel's reach, categories one-hot."""

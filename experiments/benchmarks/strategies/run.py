@@ -22,6 +22,10 @@ import numpy as np
 from peers import OWN, PEERS
 from tables import FIVE, Table
 
+from hpsearch.finals import choose
+from hpsearch.run_directory.record import RunRecord
+from hpsearch.trial import TrialResult, TrialState
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -38,24 +42,27 @@ def best(table: Table, rows: np.ndarray, observed: np.ndarray) -> float:
     return float(table.regret(rows[np.argmin(observed)]))
 
 
-def distinct(rows: np.ndarray, observed: np.ndarray) -> np.ndarray:
-    """The TOP different rows with the lowest losses observed."""
-    by_loss = rows[np.argsort(observed, kind="stable")]
-    _, first = np.unique(by_loss, return_index=True)
-    return by_loss[np.sort(first)[:TOP]]
+def finalists(table: Table, rows: np.ndarray, observed: np.ndarray) -> np.ndarray:
+    """The TOP different rows that hpsearch would choose, whoever proposed them."""
+    record = RunRecord(study={"metric": "log_loss"})
+    for number, (row, loss) in enumerate(zip(rows.tolist(), observed.tolist(), strict=True)):
+        record.results[number] = TrialResult(number, table.config(row), TrialState.COMPLETE, {"dev_log_loss": loss})
+    chosen = rows[choose(record, table.space(), len(rows))]
+    _, first = np.unique(chosen, return_index=True)
+    return chosen[np.sort(first)[:TOP]]
 
 
 def finals(table: Table, rows: np.ndarray, observed: np.ndarray) -> float:
-    """Regret of that of the TOP with the lowest mean loss over REPEATS seeds, the same for all: as hpsearch chooses."""
+    """Regret of that of the finalists with the lowest mean loss over REPEATS seeds, the same for all."""
     rng = np.random.default_rng((len(rows), int(rows.sum())))
     seeds = rng.choice(table.losses.shape[1], REPEATS, replace=False)
-    chosen = distinct(rows, observed)
+    chosen = finalists(table, rows, observed)
     return float(table.regret(chosen[np.argmin(table.losses[chosen][:, seeds].mean(axis=1))]))
 
 
 def top5(table: Table, rows: np.ndarray, observed: np.ndarray) -> float:
-    """Lowest regret among the TOP: what a perfect final test finds."""
-    return float(table.regret(distinct(rows, observed)).min())
+    """Lowest regret among the finalists: what a perfect final test finds."""
+    return float(table.regret(finalists(table, rows, observed)).min())
 
 
 load = cache(Table.load)
