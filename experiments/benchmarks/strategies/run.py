@@ -115,11 +115,11 @@ class Store:
             np.savez_compressed(self.path, **self.arrays)
         print(f"{self.peer}: {len(seconds)} runs of {trials} trials, {np.mean(seconds):.2f} s each", flush=True)
 
-    def regrets(self, names: Iterable[str], runs: int, trials: int, choose: Callable) -> dict[str, list[float]]:
+    def regrets(self, names: Iterable[str], runs: int, trials: int, measure: Callable) -> dict[str, list[float]]:
         """By table, those of its runs."""
         found = {name: [self.get(name, run, trials) for run in range(runs)] for name in names}
         return {
-            name: [choose(load(name), *arrays) for arrays in of_table if arrays is not None]
+            name: [measure(load(name), *arrays) for arrays in of_table if arrays is not None]
             for name, of_table in found.items()
         }
 
@@ -128,16 +128,16 @@ def report(stores: list[Store], names: list[str], runs: int, trials: int) -> str
     """Median / mean over the runs, by table, and the mean of both over the tables."""
     marks = sorted({*(mark for mark in MARKS if mark <= trials), trials})
     lines = []
-    for choose in (best, finals, top5):
+    for measure in (best, finals, top5):
         lines += [
-            f"Regret of {choose.__name__}: median / mean over runs",
+            f"Regret of {measure.__name__}: median / mean over runs",
             "",
             f"| search | trials | runs | all | {' | '.join(names)} |",
             f"| --- | --: | --: | --: |{' --: |' * len(names)}",
         ]
         for mark in marks:
             for store in stores:
-                regrets = store.regrets(names, runs, mark, choose)
+                regrets = store.regrets(names, runs, mark, measure)
                 if not all(regrets.values()):
                     continue
                 pairs = np.array([(np.median(values), np.mean(values)) for values in regrets.values()])
