@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from bisect import insort
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +25,17 @@ CANDIDATES = 200  # the best results are looked through for them
 ATTEMPTS = 40
 STRIDE = 7919  # in the Sobol sequence from one attempt to the next
 MOST_HALVINGS = 40  # far below what anybody could tell apart
+
+
+@dataclass(frozen=True)
+class _Round:
+    """Where a round looks: areas (n, sides), the new steps (sides,), and how many below and above each (n, sides)."""
+
+    number: int
+    areas: np.ndarray = field(default_factory=lambda: np.empty(0))
+    step: np.ndarray = field(default_factory=lambda: np.empty(0))
+    below: np.ndarray = field(default_factory=lambda: np.empty(0))
+    above: np.ndarray = field(default_factory=lambda: np.empty(0))
 
 
 class GridStrategy(Strategy):
@@ -53,19 +65,9 @@ class GridStrategy(Strategy):
         cells = np.array(space.cells)
         self._least = np.where(cells > 0, 1 / np.maximum(cells, 1), 0.0)
         self._sequence = SobolSequence(space.dimensions, generator(0, 0, Purpose.PROPOSAL))  # the mesh has no seed
-        self._beside = self._steps_beside(cells[~self._unordered])
         self._results: list[tuple[float, int, list[float]]] = []
-        self._areas_of: tuple[int, np.ndarray] = (0, np.empty(0))
+        self._round = _Round(0)
         self._left = 0  # no point of the mesh before this is free any more
-
-    def _steps_beside(self, cells: np.ndarray) -> int:
-        """The fewest steps beside a centre that make twice as many points as an area has trials in a round."""
-        values = np.where(cells > 0, cells, math.inf)  # of each side with an order
-        for steps in itertools.count(1):
-            reached = np.minimum(2 * steps + 1, values)
-            if AREAS * reached.prod() >= 2 * self.round_size or (reached == values).all():
-                return steps
-        raise AssertionError
 
     @property
     def usual_trials(self) -> int:
@@ -111,19 +113,29 @@ class GridStrategy(Strategy):
 
     def _around(self, number: int, this: int) -> Iterator[Config]:
         """Points of the denser meshes, from that of the area whose turn it is."""
-        finer = 0.5 ** min(this, MOST_HALVINGS)
-        if self._areas_of[0] != this:
-            self._areas_of = this, self._areas(2 * finer * self._steps)
-        areas = self._areas_of[1]
-        step = np.maximum(finer * self._steps, self._least)
-        centre = areas[number % len(areas)]
-        below, above = (np.minimum(self._beside, np.ceil(room / step - 1e-6)) for room in (centre, 1 - centre))
+        if self._round.number != this:
+            self._round = self._begun(this)
+        areas, step = self._round.areas, self._round.step
+        area = number % len(areas)
+        below, above = self._round.below[area], self._round.above[area]
         for attempt in range(ATTEMPTS):
             point = self._sequence[number // len(areas) + attempt * STRIDE]
             beside = np.floor(point * (below + above + 1)) - below
             choices = areas[(point * len(areas)).astype(int), np.arange(len(point))]
-            place = np.where(self._unordered, choices, np.clip(centre + beside * step, 0, 1))
+            place = np.where(self._unordered, choices, np.clip(areas[area] + beside * step, 0, 1))
             yield self.space.decode(place.tolist())
+
+    def _begun(self, this: int) -> _Round:
+        """The round with this number, from what is known now: as few steps as make a few more points than it needs."""
+        finer = 0.5 ** min(this, MOST_HALVINGS)
+        areas = self._areas(2 * finer * self._steps)
+        step = np.maximum(finer * self._steps, self._least)
+        room = np.where(self._unordered, 0.0, np.ceil(np.stack([areas, 1 - areas]) / step - 1e-6))
+        for steps in itertools.count(1):
+            below, above = np.minimum(room, steps)
+            if (below + above + 1).prod(axis=1).sum() >= 1.25 * self.round_size or steps >= room.max():
+                return _Round(this, areas, step, below, above)
+        raise AssertionError
 
     def _areas(self, step: np.ndarray) -> np.ndarray:
         """The best results (at most AREAS, sides) that differ in a category or by more than a step on some side."""

@@ -115,7 +115,7 @@ def test_rounds_help_grid_search(problem):
 @pytest.mark.parametrize("name", ADAPTIVE)
 def test_a_longer_search_finds_more(name):
     values = []
-    for seed in range(2):
+    for seed in range(5):
         strategy, truth = make(cube(3), name, seed=seed, defaults={}, lag=8, planned=120), some_sphere(3, seed)
         values.append([truth(c) for c in drive(strategy, 120, lambda _, config, truth=truth: truth(config))])
     best = np.minimum.accumulate(values, axis=1).mean(axis=0)
