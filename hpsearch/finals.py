@@ -56,7 +56,7 @@ def _by_promise(record: RunRecord, space: Space) -> list[int]:
     taken = {result.number for result in best}
     others = [result for number, result in record.counted().items() if number not in taken]
     known = best + others[:: len(others) // MOST + 1]
-    if len(known) < FEWEST or not space.parameters:
+    if len(best) < 2 or len(known) < FEWEST or not space.parameters:
         return [result.number for result in best]
 
     def places(results: list[TrialResult]) -> np.ndarray:

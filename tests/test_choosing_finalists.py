@@ -93,3 +93,9 @@ def test_of_less_than_two_there_is_nothing_to_choose(top):
 def test_a_space_without_parameters_is_borne():
     found = record(valley(20))
     assert len(choose(found, Space({}, {"epochs": 3}), 3)) == 3
+
+
+@pytest.mark.parametrize("complete", [0, 1, 2])
+def test_a_run_of_failures_has_no_finalists(complete):
+    trials = [(x, score if number < complete else None) for number, (x, score) in enumerate(valley(30))]
+    assert len(choose(record(trials), SPACE, 5)) == (2 if complete == 2 else 0)
