@@ -617,7 +617,7 @@ class _Run:
         left, repeats = len(finals.missing()), self._plan.study.finalists.seeds
         if not self._quiet:
             again = "fresh seeds and splits" if self._plan.split_again else "fresh seeds"
-            say(f"training the best {len(finals.numbers)} again, {repeats} times each, with {again}")
+            say(f"training {len(finals.numbers)} finalists again, {repeats} times each, with {again}")
         for repeat in range(1, repeats + 1) if self._plan.split_again and self._shares_data else ():
             self._share(directory, repeat)
         progress = Progress(style, len(finals.numbers) * repeats, len(finals.numbers) * repeats - left, "", "trainings")
