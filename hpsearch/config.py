@@ -163,7 +163,8 @@ class StrategyConfig(Section):
     def begun(self, trials: int | None, before: Mapping[str, Any]) -> StrategyConfig:
         """With lag and plan fixed: as they were `before`, when the run began, or else for `trials` trials."""
         lag = self.lag or before.get("lag") or min(max((trials or 0) // 10, LEAST_LAG), MOST_LAG)
-        return self.model_copy(update={"lag": lag, "planned": self.planned or before.get("planned") or trials})
+        planned = self.planned or before.get("planned", trials)
+        return self.model_copy(update={"lag": lag, "planned": planned})
 
 
 class FinalistsConfig(Section):

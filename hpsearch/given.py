@@ -31,8 +31,8 @@ def numbered(trials: Iterable[tuple[str, Mapping[str, Any]]]) -> list[dict[str, 
     taken = set()
     for place, (where, trial) in enumerate(trials):
         number = str(trial.get("trial", place))
-        if not number.isdecimal() or int(number) >= MOST:
-            raise ConfigError(f"{where}: trial: {number!r} is not a whole number from 0 to {MOST - 1:,}")
+        if not number.isdecimal() or len(number) > len(str(MOST)) or int(number) >= MOST:
+            raise ConfigError(f"{where}: trial: {number[:20]!r} is not a whole number from 0 to {MOST - 1:,}")
         if int(number) in taken:
             raise ConfigError(f"{where}: trial: {number} stands twice")
         taken.add(int(number))

@@ -15,6 +15,7 @@ class Purpose(IntEnum):
     SHUFFLE = 2
     DROPOUT = 3
     AUGMENT = 4
+    FREE_POINT = 5
 
 
 def stream_key(seed: int, trial: int, purpose: Purpose, repeat: int = 0) -> int:

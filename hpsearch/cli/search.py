@@ -1,4 +1,4 @@
-"""`hpsearch random` and `hpsearch grid`: flags -> study -> run -> the winner."""
+"""`hpsearch random`, `grid` and `evolve`: flags -> study -> run -> the winner."""
 
 from __future__ import annotations
 
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 MAX_MESH = 1_000  # more of them are run only when somebody says how many
 CONTENDERS = 4  # times as many trials as there are finalists keep their weights, for who they will be is not known yet
+MOST_CONTENDERS = 50
+MOST_ONLY = 1_000_000  # trials before it are asked for too
 WHY = {"timeout": "the time is over", "goal": "the goal is reached"}
 SUMMARIES = {
     "random": "Search at random, each hyperparameter on its own scale; trial 0 is the default configuration.",
@@ -290,8 +292,10 @@ def _plan(
     study = load_study(Path(source) if is_study else None, ({} if is_study else {"data.source": source}) | overrides)
     space_overrides = dict(spec_from_text(text) for text in parameters)
     folder = out or Path("runs") / f"{_source_name(source, study.data.source)}-{study.strategy.name}"
+    if overwrite and study.earlier is not None:
+        _check_not_deleted(study, folder)
     begun = None if overwrite else begun_run(folder)
-    study = _with_trials(study, begun)
+    study = _with_trials(study, begun, folder)
     if isinstance(study.earlier, list) and "budget.epochs" in overrides:
         space_overrides.setdefault("epochs", overrides["budget.epochs"])  # a flag goes over what a table says
     start = time.monotonic()
@@ -324,13 +328,21 @@ def _plan(
     return _Plan(folder, study, data, strategy, _pruner(study, data), few_rows, load_seconds, earlier)
 
 
-def _with_trials(study: StudyConfig, begun: RunRecord | None) -> StudyConfig:
+def _check_not_deleted(study: StudyConfig, folder: Path) -> None:
+    """--overwrite must not take away what the new run begins with, for a crash on the way would lose both."""
+    source = study.table() or (Path(study.earlier) if isinstance(study.earlier, str) else None)
+    if source is not None and (source.resolve() == folder.resolve() or folder.resolve() in source.resolve().parents):
+        raise ConfigError(f"--overwrite would delete {source}, which --from needs; choose another -o DIR")
+
+
+def _with_trials(study: StudyConfig, begun: RunRecord | None, folder: Path) -> StudyConfig:
     """The study with the trials of its table, if it names one, and with what the run that goes on began with."""
     from hpsearch.run_directory.earlier import read_trials
 
     before, table = begun.study.get("from") if begun else None, study.table()
     if table:
-        kept = isinstance(before, list) and not table.exists()
+        # A table in the run's own folder is what this run makes of it.
+        kept = isinstance(before, list) and (not table.exists() or table.resolve().parent == folder.resolve())
         return study.model_copy(update={"earlier": before if kept else read_trials(table)})
     return study if study.earlier else study.model_copy(update={"earlier": before})
 
@@ -429,6 +441,8 @@ def _only(text: str, strategy: Strategy) -> list[int]:
             raise ConfigError(f"--only {text}: {part!r} is neither a trial's number nor a range such as 10-19")
         if match[2] and int(match[2]) < int(match[1]):
             raise ConfigError(f"--only {text}: {part!r} runs backwards")
+        if int(match[2] or match[1]) > MOST_ONLY:
+            raise ConfigError(f"--only {text}: {part!r} goes beyond trial {MOST_ONLY:,}")
         numbers.update(range(int(match[1]), int(match[2] or match[1]) + 1))
     if strategy.limit is not None and max(numbers, default=0) >= strategy.limit:
         raise ConfigError(f"--only {text}: this search has trials 0 to {strategy.limit - 1}")
@@ -558,7 +572,7 @@ class _Run:
                 with self._executor(directory, progress, idle=idle) as executor:
                     time_for_finals = self._time_for_finals(executor.slots)
                     self._stop = replace(stop, reserved=time_for_finals)
-                    contenders = CONTENDERS * most_finalists(plan.study.finalists.top)
+                    contenders = min(CONTENDERS * most_finalists(plan.study.finalists.top), MOST_CONTENDERS)
                     study = Study(
                         directory, plan.strategy, self._numbers, self._stop, self._cost, plan.pruner, contenders
                     )
@@ -579,7 +593,7 @@ class _Run:
                 if signals.received is None:
                     self._complete_model(directory, study)
         if signals.received is not None:
-            again = shlex.join(["hpsearch", *sys.argv[1:]])
+            again = shlex.join(["hpsearch", *(word for word in sys.argv[1:] if word != "--overwrite")])
             say(f"interrupted; {len(record.results)} results are kept. To go on: {again}")
             raise InterruptedBySignalError(signals.received)
 

@@ -54,7 +54,7 @@ def results_of(folder: Path, study: StudyConfig, *, task: str, sha256: str) -> E
     results = list(record.counted().values())
     key = f"dev_{study.metric}"
     if study.metric != record.metric and any(
-        key not in result.metrics for result in results if result.state is not TrialState.FAIL
+        key not in result.metrics for result in results if result.state is TrialState.COMPLETE
     ):
         raise ConfigError(f"--from {folder}: its trials have {record.metric} but not all have {study.metric}")
     space, name = study.search_space(), folder.resolve().name

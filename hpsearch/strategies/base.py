@@ -128,7 +128,7 @@ class Strategy(ABC):
         for config in configs:
             if self._is_new(number, config):
                 return config
-        rng = self._rng(number)
+        rng = generator(self._seed, self.earlier + number, Purpose.FREE_POINT)  # other draws than those before
         if self.limit is None:
             draws = [self.space.decode(rng.random(self.space.dimensions).tolist()) for _ in range(LAST_DRAWS)]
             return next((config for config in draws if self._is_new(number, config)), draws[-1])

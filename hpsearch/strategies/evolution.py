@@ -89,7 +89,7 @@ class EvolutionStrategy(Strategy):
     def stages(self, trials: int) -> list[str]:
         """How many trials come before the first offspring."""
         first = min(trials, self._first_after(max(DESIGN, self.earlier)) or 1)
-        return [f"{first} trials to begin with, then {trials - first} offspring"]
+        return [f"{first} of {trials} trials to begin with, then offspring"]
 
     def _needs(self, number: int) -> int:
         results = super()._needs(number)

@@ -170,7 +170,7 @@ def test_6_the_disk_refuses(hpsearch):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_process_by_itself_with_results_kept(shell, hpsearch, tmp_path, number, mode):
     command = ["random", "wine", "-n", 100_000, "-o", "r", "-q", "--mode", mode]
-    search = shell(*command)
+    search = shell(*command, "--overwrite")
     journal = tmp_path / "r" / "journal.jsonl"
     while search.poll() is None and not (journal.is_file() and b'"event":"trial","trial":0,' in journal.read_bytes()):
         time.sleep(0.01)
@@ -179,6 +179,7 @@ def test_a_signal_ends_the_process_by_itself_with_results_kept(shell, hpsearch, 
     assert search.returncode == -number  # a shell shows 128 + number
     assert out == ""
     assert "To go on: hpsearch random wine" in err
+    assert "--overwrite" not in err, "that would not go on"
     assert "Traceback" not in err
     results = Path("r/trials.csv").read_text(encoding="utf-8").count("COMPLETE")
     assert results >= 1

@@ -69,6 +69,25 @@ class TestEarlierResults:
         assert str(Path.cwd()) not in Path("new/best.yaml").read_text(encoding="utf-8")
         assert study("new")["from"] == str(Path("old").resolve())
 
+    def test_what_it_begins_with_is_not_deleted(self, hpsearch, old):
+        before = Path("old/journal.jsonl").read_bytes()
+        for source in ("old", "@old/trials.csv"):
+            code, _, err = hpsearch("random", *SMALL, "--from", source, "--overwrite", "-o", "old")
+            assert code == 2
+            assert "--overwrite would delete old" in err
+        assert Path("old/journal.jsonl").read_bytes() == before
+
+    def test_pruned_trials_do_not_hinder_another_metric(self, hpsearch):
+        search = ("random", "wine", "-n", 30, "--epochs", 12, "-q", "--finalists", 0)
+        assert hpsearch(*search, "-o", "old")[0] == 0
+        assert "PRUNED" in Path("old/trials.csv").read_text(encoding="utf-8")
+        code, _, err = hpsearch("random", *SMALL, "--metric", "accuracy", "--from", "old", "-o", "new")
+        assert code == 0, err
+        scores = [event["score"] for event in earlier_events("new")]
+        assert len(scores) == 30
+        assert None in scores
+        assert min(score for score in scores if score is not None) < -0.9
+
     def test_proposals_go_on_where_the_earlier_run_ended(self, hpsearch, old):
         assert hpsearch("random", *SMALL, "--from", "old", "-o", "new")[0] == 0
         known = [result.config for result in old]
@@ -248,6 +267,13 @@ SPACE = (
 
 
 class TestTables:
+    def test_a_table_in_the_folder_of_its_run_changes_nothing_when_it_goes_on(self, hpsearch):
+        search = ("random", "wine", "-q", "--epochs", 3, "-o", "r", "--from")
+        assert hpsearch(*search, table("lr,units\n0.01,16\n0.02,16\n"), "-n", 1)[0] == 0
+        code, _, err = hpsearch(*search, "@r/trials.csv")
+        assert code == 0, err
+        assert [config["learning_rate"] for config in configs("r").values()] == [0.01, 0.02]
+
     def test_the_trials_of_a_run_give_the_same_once_more(self, hpsearch):
         search = ("random", *SMALL, *SPACE, "--seed", 3)
         assert hpsearch(*search, "-o", "first")[0] == 0

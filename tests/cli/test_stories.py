@@ -228,3 +228,29 @@ def test_a_plain_random_search_draws_independently(hpsearch):
     code, _, err = hpsearch("evolve", "wine", "--plain")
     assert code == 2
     assert "--plain" in err
+
+
+@pytest.mark.parametrize("strategy", ["random", "grid", "evolve"])
+def test_a_search_that_began_without_a_number_of_trials_goes_on_to_one(hpsearch, strategy):
+    small = (
+        strategy,
+        "wine",
+        "-q",
+        "--finalists",
+        0,
+        "-p",
+        "epochs=1",
+        "-p",
+        "units=8,16",
+        "-p",
+        "layers=1:4",
+        "-o",
+        "r",
+    )
+    assert hpsearch(*small)[0] == 0
+    begun = Path("r/trials.csv").read_text(encoding="utf-8").splitlines()
+    code, _, err = hpsearch(*small, "-n", len(begun) + 4, "-p", "lr=0.01")
+    assert code == 2, "that is another study"
+    code, _, err = hpsearch(*small, "-n", len(begun) + 4)
+    assert code == 0, err
+    assert Path("r/trials.csv").read_text(encoding="utf-8").splitlines()[: len(begun)] == begun

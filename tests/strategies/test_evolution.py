@@ -75,7 +75,7 @@ def test_offspring_begins_as_soon_as_there_are_results_enough(earlier):
         from_the_sequence += number > 0 and proposal == CUBE.decode(sequence[earlier + number - 1].tolist())
         strategy.tell(number, proposal, bowl(number, proposal))
     assert from_the_sequence == first - 1
-    assert strategy.stages(100) == [f"{first} trials to begin with, then {100 - first} offspring"]
+    assert strategy.stages(100) == [f"{first} of 100 trials to begin with, then offspring"]
 
 
 def test_a_child_of_two_parents_has_every_side_from_one_of_them():
