@@ -82,8 +82,12 @@ class TimeForFinals:
     """How many seconds of a time limit a search keeps for its finals, by what the best trials so far took.
 
     `preparing` is what comes on top of their trainings. Called often while the search goes on, so it looks anew only
-    when there are more results. Where nobody said how many finalists there are to be (`top` None), finals that would
-    take more than a quarter of the time get none; what was asked for gets half of it at most.
+    when there are more results. Of the time, a quarter may go into finals, or half if somebody said how many finalists
+    there are to be (`top`). There are fewer where that is not enough, and no finals where it is not even for two.
+
+    Attributes:
+        finalists: how many there is time for, 0 or at least 2.
+        needed: seconds that the finals of two would take.
     """
 
     def __init__(
@@ -94,31 +98,38 @@ class TimeForFinals:
         self._top = top
         self._repeats = repeats
         self._slots = slots
-        self._timeout = timeout
-        self.needed = 0.0
+        self._most = timeout / (4 if top is None else 2)
+        self._seconds = 0.0
         self._next = 2
+        self.finalists = 0
+        self.needed = 0.0
 
     def __call__(self) -> float:
         """The seconds, by what is known now."""
         results = self._record.results
         if len(results) >= self._next:
             self._next = len(results) + 1 + len(results) // MORE
-            self.needed = self._estimate()
-        if self._top is None:
-            return self.needed if self.needed <= self._timeout / 4 else 0.0
-        return min(self.needed, self._timeout / 2)
+            self._look()
+        return self._seconds
 
-    def _estimate(self) -> float:
+    def _look(self) -> None:
         results, metric, maximize = self._record.results, self._record.metric, self._record.maximize
         complete = [result for result in results.values() if result.state is TrialState.COMPLETE]
-        best = heapq.nsmallest(
-            _how_many(self._top, len(results)), complete, key=lambda result: score(result, metric, maximize)
-        )
+        wanted = _how_many(self._top, len(results))
+        best = heapq.nsmallest(wanted, complete, key=lambda result: score(result, metric, maximize))
+        self.finalists, self._seconds = 0, 0.0
         if len(best) < 2:
-            return 0.0
-        rounds = math.ceil(len(best) * self._repeats / self._slots)
-        training = rounds * fmean(result.seconds for result in best)
-        return START_SECONDS + HEADROOM * (self._preparing + training)
+            return
+        mean = fmean(result.seconds for result in best)
+        self.needed = self._estimate(2, mean)
+        for finalists in range(2, len(best) + 1):
+            seconds = self._estimate(finalists, mean)
+            if seconds <= self._most:
+                self.finalists, self._seconds = finalists, seconds
+
+    def _estimate(self, finalists: int, mean: float) -> float:
+        rounds = math.ceil(finalists * self._repeats / self._slots)
+        return START_SECONDS + HEADROOM * (self._preparing + rounds * mean)
 
 
 class Finals:

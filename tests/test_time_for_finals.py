@@ -29,18 +29,16 @@ def test_by_itself_a_short_search_has_two_finalists(top, trainings):
     assert needed() == START_SECONDS + HEADROOM * trainings
 
 
-def test_what_was_asked_for_gets_half_of_the_time():
-    trials = record(*(result(n, score=n, seconds=50.0) for n in range(9)))
-    assert TimeForFinals(trials, 5, 3, slots=1, preparing=0.0, timeout=15.0)() == 7.5
-
-
-def test_by_themselves_finals_get_a_quarter_or_nothing():
-    trials = record(*(result(n, score=n, seconds=1.0) for n in range(9)))
-    needed = START_SECONDS + HEADROOM * 6
-    for timeout, reserved in ((4 * needed, needed), (4 * needed - 1, 0.0)):
-        found = TimeForFinals(trials, None, 3, slots=1, preparing=0.0, timeout=timeout)
-        assert found() == reserved
-        assert found.needed == needed
+@pytest.mark.parametrize(("top", "share"), [(None, 4), (5, 2)])
+def test_there_are_as_many_finalists_as_there_is_time_for(top, share):
+    """By itself in a quarter of the time, if asked for in half of it; two or none."""
+    trials = record(*(result(n, score=n, seconds=1.0) for n in range(50)))
+    for fitting, trainings in ((5, 15), (3, 9), (2, 6)):
+        needed = START_SECONDS + HEADROOM * trainings
+        found = TimeForFinals(trials, top, 3, slots=1, preparing=0.0, timeout=share * needed)
+        assert (found(), found.finalists) == (needed, fitting)
+    found = TimeForFinals(trials, top, 3, slots=1, preparing=0.0, timeout=share * needed - 0.1)
+    assert (found(), found.finalists, found.needed) == (0.0, 0, needed)
 
 
 def test_without_finals_nothing_is_kept():

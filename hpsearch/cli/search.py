@@ -584,12 +584,12 @@ class _Run:
                         trials = counted(len(self._numbers), "trial")
                         say(f"{WHY[self._reason]} after {len(record.counted())} of {trials}")
                     if self._reason == "done" or (self._reason == "timeout" and time_for_finals()):
-                        self._stop = stop
+                        self._stop = stop  # now until the very end of the time
                         executor.abandon()
-                        self._run_finals(directory, executor, style)
+                        fitting = time_for_finals.finalists if self._reason == "timeout" else None
+                        self._run_finals(directory, executor, style, fitting)
                     elif self._reason == "timeout" and time_for_finals.needed and not self._quiet:
-                        seconds = f"{time_for_finals.needed:.0f} s"
-                        say(f"no finals: they would take about {seconds}; --finalists 2 leaves time for those of two")
+                        say(f"no finals: those of two trials would take about {time_for_finals.needed:.0f} s")
                 if signals.received is None:
                     self._complete_model(directory, study)
         if signals.received is not None:
@@ -597,12 +597,13 @@ class _Run:
             say(f"interrupted; {len(record.results)} results are kept. To go on: {again}")
             raise InterruptedBySignalError(signals.received)
 
-    def _finals(self, directory: RunDirectory) -> Finals | None:
-        """What is left of the last stage as things stand; None if nothing is."""
+    def _finals(self, directory: RunDirectory, most: int | None = None) -> Finals | None:
+        """What is left of the last stage, of at most so many finalists, as things stand; None if nothing is."""
         from hpsearch.finals import Finals, choose
 
         wanted = self._plan.study.finalists
         numbers = choose(directory.record, self._plan.strategy.space, wanted.top) if self._wants_finals() else []
+        numbers = numbers[:most]
         finals = Finals(directory, numbers, wanted.seeds, fresh_splits=self._plan.split_again)
         return finals if numbers and not finals.done() else None
 
@@ -624,8 +625,8 @@ class _Run:
             timeout=plan.study.budget.timeout or math.inf,
         )
 
-    def _run_finals(self, directory: RunDirectory, executor: Executor, style: ProgressStyle) -> None:
-        finals = self._finals(directory)
+    def _run_finals(self, directory: RunDirectory, executor: Executor, style: ProgressStyle, most: int | None) -> None:
+        finals = self._finals(directory, most)
         if finals is None:
             return
         left, repeats = len(finals.missing()), self._plan.study.finalists.seeds
