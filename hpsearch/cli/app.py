@@ -11,7 +11,7 @@ import traceback
 
 import typer
 
-from hpsearch.cli import inspection, models, search
+from hpsearch.cli import inspection, models, running, search
 from hpsearch.cli.start import hold_threads
 from hpsearch.cli.streams import discard, forgiving_streams
 from hpsearch.errors import HpsearchError, StorageError
@@ -66,7 +66,7 @@ def _run(arguments: list[str]) -> tuple[int, int | None]:
         return _report(error, arguments, error.exit_code, "error"), None
     except (KeyboardInterrupt, typer.Abort):
         return 1, signal.SIGINT
-    except search.InterruptedBySignalError as end:
+    except running.InterruptedBySignalError as end:
         return 1, end.signal_number
     except BrokenPipeError:
         # The reader of our output has gone (`| head -1`): nothing more to say, and no complaint at exit either.

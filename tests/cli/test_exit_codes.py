@@ -75,7 +75,7 @@ def test_0_a_timeout_with_results(hpsearch):
 
 
 def test_1_a_defect(hpsearch, monkeypatch):
-    monkeypatch.setattr(search_module, "_numbers", lambda *_: 1 / 0)
+    monkeypatch.setattr(search_module, "trial_numbers", lambda *_: 1 / 0)
     code, _, err = hpsearch("random", "wine")
     assert code == 1
     assert "internal error: ZeroDivisionError" in one_line(err)

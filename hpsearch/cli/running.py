@@ -1,0 +1,299 @@
+"""A search on its way: opening the run directory, searching, finals, the model, and what is said of it."""
+
+from __future__ import annotations
+
+import functools
+import math
+import shlex
+import sys
+from dataclasses import replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from hpsearch.cli.printing import Format, counted
+from hpsearch.cli.progress import Progress, ProgressStyle, say
+from hpsearch.cli.signals import OrderlyEnd
+from hpsearch.errors import ConfigError, GoalMissedError, NoValidTrialError
+from hpsearch.trial import TrialState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hpsearch.cli.planning import Plan
+    from hpsearch.executors.base import Executor
+    from hpsearch.finals import Finals, TimeForFinals
+    from hpsearch.run_directory.directory import RunDirectory
+    from hpsearch.run_directory.record import RunRecord
+    from hpsearch.study import StopRules, Study
+    from hpsearch.trial import Trial, TrialResult
+
+CONTENDERS = 4  # times as many trials as there are finalists keep their weights, for who they will be is not known yet
+MOST_CONTENDERS = 50
+WHY = {"timeout": "the time is over", "goal": "the goal is reached"}
+
+
+class Mode(StrEnum):
+    """What --mode may say."""
+
+    CAVIAR = "caviar"
+    PANDA = "panda"
+
+
+class InterruptedBySignalError(Exception):
+    """A signal ended the search in good order; the process is to end by it."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(signal_number)
+        self.signal_number = signal_number
+
+
+def job_count(jobs: str) -> int:
+    """How many processes --jobs asks for; raises ConfigError."""
+    from hpsearch.executors.base import available_cpus
+
+    if jobs == "auto":
+        return available_cpus()
+    if not jobs.isdecimal() or not 1 <= int(jobs) <= 1024:
+        raise ConfigError(f"--jobs {jobs}: it must be auto or a number from 1 to 1024")
+    return int(jobs)
+
+
+class SearchRun:
+    """A search into a run directory, from opening it to the printed winner."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        numbers: Sequence[int],
+        *,
+        mode: Mode,
+        jobs: str,
+        overwrite: bool,
+        quiet: bool,
+    ) -> None:
+        self._plan = plan
+        self._folder = plan.folder
+        self._numbers = numbers
+        self._mode = mode
+        self._jobs = job_count(jobs)
+        self._overwrite = overwrite
+        self._quiet = quiet
+        self._record: RunRecord
+        self._stop: StopRules
+        self._reason = ""
+        self._shares_data = False
+
+    def run(self, style: ProgressStyle, began: float) -> None:
+        """Search; raises InterruptedBySignalError when a signal ended it."""
+        from hpsearch.engine.cache import ensure_compiled
+        from hpsearch.finals import most_finalists
+        from hpsearch.run_directory.directory import open_run
+        from hpsearch.study import StopRules, Study
+
+        plan = self._plan
+        data_facts = {"task": plan.data.task, "sha256": plan.data.sha256, "rows": plan.data.rows}
+        study_facts = plan.study.model_copy(update={"run": None}).to_dict()
+        with open_run(
+            self._folder, study_facts, data_facts, _provenance(plan), overwrite=self._overwrite, earlier=plan.earlier
+        ) as directory:
+            self._record = record = directory.record
+            done = sum(number in record.results for number in self._numbers) if record.results else 0
+            finals = self._finals(directory)
+            idle = done == len(self._numbers) and finals is None
+            self._announce(done, idle=idle)
+            if not idle:
+                ensure_compiled(say)
+            timeout = plan.study.budget.timeout
+            progress = Progress(style, len(self._numbers), done, plan.study.metric)
+            with OrderlyEnd() as signals:
+                deadline = began + timeout if timeout else None
+                self._stop = stop = StopRules(plan.study.goal, deadline, lambda: signals.received is not None)
+                with self._executor(directory, progress, idle=idle) as executor:
+                    time_for_finals = self._time_for_finals(executor.slots)
+                    self._stop = replace(stop, reserved=time_for_finals)
+                    contenders = min(CONTENDERS * most_finalists(plan.study.finalists.top), MOST_CONTENDERS)
+                    study = Study(
+                        directory, plan.strategy, self._numbers, self._stop, self._cost, plan.pruner, contenders
+                    )
+                    try:
+                        self._reason = study.run(executor, progress, lambda result: self._keep(directory, result))
+                    finally:
+                        progress.close()
+                    if self._reason in WHY and not self._quiet:
+                        trials = counted(len(self._numbers), "trial")
+                        say(f"{WHY[self._reason]} after {len(record.counted())} of {trials}")
+                    if self._reason == "done" or (self._reason == "timeout" and time_for_finals()):
+                        self._stop = stop  # now until the very end of the time
+                        executor.abandon()
+                        fitting = time_for_finals.finalists if self._reason == "timeout" else None
+                        self._run_finals(directory, executor, style, fitting)
+                    elif self._reason == "timeout" and time_for_finals.needed and not self._quiet:
+                        say(f"no finals: those of two trials would take about {time_for_finals.needed:.0f} s")
+                if signals.received is None:
+                    self._complete_model(directory, study)
+        if signals.received is not None:
+            again = shlex.join(["hpsearch", *(word for word in sys.argv[1:] if word != "--overwrite")])
+            say(f"interrupted; {len(record.results)} results are kept. To go on: {again}")
+            raise InterruptedBySignalError(signals.received)
+
+    def _finals(self, directory: RunDirectory, most: int | None = None) -> Finals | None:
+        """What is left of the last stage, of at most so many finalists, as things stand; None if nothing is."""
+        from hpsearch.finals import Finals, choose
+
+        wanted = self._plan.study.finalists
+        numbers = choose(directory.record, self._plan.strategy.space, wanted.top) if self._wants_finals() else []
+        numbers = numbers[:most]
+        finals = Finals(directory, numbers, wanted.seeds, fresh_splits=self._plan.split_again)
+        return finals if numbers and not finals.done() else None
+
+    def _wants_finals(self) -> bool:
+        """Whether this is a whole search, or a table of trials and somebody who asked for finals."""
+        given = self._plan.study.given() and self._plan.study.finalists.top is not None
+        return isinstance(self._numbers, range) or bool(given)
+
+    def _time_for_finals(self, slots: int) -> TimeForFinals:
+        from hpsearch.finals import TimeForFinals
+
+        wanted, plan = self._plan.study.finalists, self._plan
+        return TimeForFinals(
+            self._record,
+            wanted.top if self._wants_finals() else 0,
+            wanted.seeds,
+            slots=slots,
+            preparing=plan.load_seconds * wanted.seeds if plan.split_again else 0.0,
+            timeout=plan.study.budget.timeout or math.inf,
+        )
+
+    def _run_finals(self, directory: RunDirectory, executor: Executor, style: ProgressStyle, most: int | None) -> None:
+        finals = self._finals(directory, most)
+        if finals is None:
+            return
+        left, repeats = len(finals.missing()), self._plan.study.finalists.seeds
+        if not self._quiet:
+            again = "fresh seeds and splits" if self._plan.split_again else "fresh seeds"
+            say(f"training {len(finals.numbers)} finalists again, {repeats} times each, with {again}")
+        for repeat in range(1, repeats + 1) if self._plan.split_again and self._shares_data else ():
+            self._share(directory, repeat)
+        progress = Progress(style, len(finals.numbers) * repeats, len(finals.numbers) * repeats - left, "", "trainings")
+        try:
+            done = finals.run(executor, progress, self._stop)
+        finally:
+            progress.close()
+        if not done and self._stop.reason() == "timeout":
+            say(f"time is up, {len(finals.missing())} of these trainings are left: the winner is chosen without them")
+
+    def _cost(self, trial: Trial) -> float:
+        from hpsearch.cost import most_flop
+
+        return most_flop(trial, self._plan.data, self._plan.study.metric, self._plan.data.rows["train"])
+
+    def _announce(self, done: int, *, idle: bool) -> None:
+        if self._quiet:
+            return
+        trials = counted(len(self._numbers), "trial")
+        how = counted(self._jobs, "process", "es") if self._mode is Mode.CAVIAR else "this process (panda)"
+        if idle:
+            say(f"{self._folder}: nothing to do, {trials} of {len(self._record.results)} there were asked for")
+        elif done == len(self._numbers):
+            say(f"{self._folder}: all of {trials} done, finals to go, in {how}")
+        elif done:
+            say(f"{self._folder}: going on after {done} of {trials}, in {how}")
+        else:
+            say(f"{self._folder}: {trials} in {how}")
+
+    def _executor(self, directory: RunDirectory, progress: Progress, *, idle: bool) -> Executor:
+        from hpsearch.executors.panda import PandaExecutor
+        from hpsearch.trial import TrialSettings
+
+        study = self._plan.study
+        rungs = self._plan.pruner.rungs if self._plan.pruner else ()
+        settings = TrialSettings(study.seed, study.metric, study.budget.trial_timeout, rungs)
+        if self._mode is Mode.PANDA or idle:
+            data = functools.cache(self._plan.data_of)
+            return PandaExecutor(data, settings, progress.watch, lambda: self._stop.reason() is not None)
+        from hpsearch.executors.caviar import CaviarExecutor
+
+        self._shares_data = True
+        self._share(directory, 0)
+        return CaviarExecutor(directory.shared_data, settings, min(self._jobs, len(self._numbers)))
+
+    def _share(self, directory: RunDirectory, repeat: int) -> None:
+        """Lay the data of one repeat where workers find them."""
+        from hpsearch.data.sharing import save_shared
+
+        save_shared(self._plan.data_of(repeat), directory.shared_data / str(repeat))
+
+    def _keep(self, directory: RunDirectory, result: TrialResult) -> None:
+        """Save the model of the best trial so far."""
+        from hpsearch.model import Model
+
+        Model.of_trial(result, self._plan.data, self._plan.study.metric).save(directory.folder / "model")
+
+    def _complete_model(self, directory: RunDirectory, study: Study) -> None:
+        """Make sure that model/ holds the winner; after finals, a crash or an early end it may hold another."""
+        from hpsearch.model import saved_trial
+
+        winner = directory.record.best()
+        if winner is None or saved_trial(directory.folder / "model") == winner.number:
+            return
+        if trained := study.trained(winner.number):
+            self._keep(directory, trained)
+            return
+        from hpsearch.trial import Trial, TrialSettings, run_trial
+
+        settings = TrialSettings(self._plan.study.seed, self._plan.study.metric)
+        say(f"training trial {winner.number} once more, for its model ...")
+        self._keep(directory, run_trial(Trial(winner.number, winner.config), self._plan.data, settings))
+
+    def print_result(self, form: Format, *, require_goal: bool) -> None:
+        """Print the winner; raise what makes the exit code other than 0."""
+        from hpsearch.cli.inspection import print_best
+
+        record, study = self._record, self._plan.study
+        results = record.counted()
+        failed = sum(result.state is TrialState.FAIL for result in results.values())
+        winner = record.best()
+        if winner is None:
+            first = next((result.error for result in results.values() if result.error), "none was finished in time")
+            raise NoValidTrialError(
+                f"{self._folder}: no trial has a score ({failed} of {len(results)} failed: {first})"
+            )
+        print_best(self._folder, record, form)
+        if not self._quiet:
+            self._say_next(winner)
+        allowed = study.max_failures
+        if allowed is not None and failed > (allowed * len(results) if allowed < 1 else allowed):
+            raise NoValidTrialError(f"{failed} of {len(results)} trials failed; --max-failures allows {allowed:g}")
+        if require_goal and self._reason != "goal":
+            reached = winner.metrics[f"dev_{study.metric}"]
+            wanted = "none was given" if study.goal is None else f"{study.goal:g} was not reached"
+            raise GoalMissedError(f"--require-goal: {wanted}; the best dev {study.metric} is {reached:.6g}")
+
+    def _say_next(self, winner: TrialResult) -> None:
+        from hpsearch.diagnosis.bounds import widened
+
+        limit, space = self._plan.strategy.limit, self._plan.strategy.space
+        wanted = self._plan.study.budget.trials
+        if limit is not None and space.parameters and (wanted is None or wanted > limit) and self._reason == "done":
+            say(f"space exhausted, {len(self._numbers)} of {limit}")
+        if (given := self._plan.study.given()) and wanted is not None and wanted > len(given):
+            say(f"there are no more trials than the {len(given)} that are given")
+        for name, text in widened(space, winner.config).items():
+            say(f"the winner's {name} {winner.config[name]:g} is at an end of its range; wider: -p {text}")
+        say(f"next: hpsearch show {self._folder}, hpsearch evaluate {self._folder}")
+
+
+def _provenance(plan: Plan) -> dict[str, Any]:
+    """What study.yaml notes of its making."""
+    import importlib.metadata
+    import platform
+
+    from hpsearch import __version__
+
+    packages = ("numba", "llvmlite", "numpy", "polars")
+    versions = {"hpsearch": __version__, "python": platform.python_version()}
+    return {
+        "command": shlex.join(["hpsearch", *sys.argv[1:]]),
+        "data_sha256": plan.data.sha256,
+        "versions": versions | {name: importlib.metadata.version(name) for name in packages},
+    }
