@@ -166,15 +166,7 @@ def init(
 
     found = load_dataset(source, target=target)
     study = load_study(None, {"data.source": source, "data.target": target, "budget.trials": DEFAULT_TRIALS})
-    study = resolve(
-        study,
-        target=found.description.target,
-        task=found.task,
-        train_rows=found.rows["train"],
-        classes=found.classes,
-        image_shape=found.image_shape,
-    )
-    print(study_text(study), end="")
+    print(study_text(resolve(study, **found.facts())), end="")
 
 
 def check(

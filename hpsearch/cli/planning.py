@@ -91,11 +91,7 @@ def make_plan(
     train_rows = data.rows["train"]
     study = resolve(
         study,
-        target=data.description.target,
-        task=data.task,
-        train_rows=train_rows,
-        classes=data.classes,
-        image_shape=data.image_shape,
+        **data.facts(),
         space_overrides=space_overrides,
         before=begun.study if begun else {},
     )

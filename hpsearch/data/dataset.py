@@ -77,6 +77,16 @@ class Dataset:
         """Plain values in the order of the labels; empty for regression."""
         return self.target.classes
 
+    def facts(self) -> dict[str, Any]:
+        """The keyword arguments of config.resolve that the data decide."""
+        return {
+            "target": self.description.target,
+            "task": self.task,
+            "train_rows": self.rows["train"],
+            "classes": self.classes,
+            "image_shape": self.image_shape,
+        }
+
     @property
     def target_mean(self) -> float:
         """Of the training part; 0 for classification."""

@@ -82,15 +82,7 @@ class Task:
         said = {"data.source": str(path(name)), "data.split.seed": seed, "seed": seed}
         study = load_study(None, said)
         data = load_dataset(**study.data.loading(), normalize=normalize or wanted_normalizations(study))
-        study = resolve(
-            study,
-            target=data.description.target,
-            task=data.task,
-            train_rows=data.rows["train"],
-            classes=data.classes,
-            image_shape=data.image_shape,
-        )
-        return cls(study, data)
+        return cls(resolve(study, **data.facts()), data)
 
     @property
     def metric(self) -> str:
