@@ -219,7 +219,12 @@ HYPERPARAMETERS: dict[str, Hyperparameter] = {
     "clip_norm": Hyperparameter(float, 0.0, "longest gradient; 0: any", low=0),
     "max_norm": Hyperparameter(float, 0.0, "longest vector of weights into a unit; 0: any", low=0),
     "ema": Hyperparameter(
-        float, 0.0, "beta of the average of the weights that is judged and kept; 0: none", low=0, below=1
+        float,
+        0.0,
+        "beta of the average of the weights that is judged and kept; 0: none; auto: over about the last two epochs",
+        low=0,
+        below=1,
+        words=("auto",),
     ),
     "augment": Hyperparameter(
         str, "none", "changes of training rows, joined by +", words=("none", *AUGMENTATIONS), joined=True

@@ -52,8 +52,9 @@ CODES = {
 NUMBERS = (
     "huber_delta", "epochs", "patience", "min_delta", "learning_rate", "decay", "decay_power", "decay_factor",
     "decay_epochs", "restart_growth", "warmup", "momentum", "momentum_correction", "beta1", "beta2", "epsilon", "l2",
-    "l1", "weight_decay", "input_dropout", "label_smoothing", "clip_norm", "max_norm", "ema",
+    "l1", "weight_decay", "input_dropout", "label_smoothing", "clip_norm", "max_norm",
 )  # fmt: skip
+AVERAGED_EPOCHS = 2  # of `ema: auto`; one to four are as good (experiments/defaults)
 WITH_FIRST = ("momentum", "nesterov", "adam", "adamw")  # optimisers that remember an average of gradients
 WITH_SECOND = ("adagrad", "rmsprop", "adam", "adamw")  # and those of squared gradients
 
@@ -188,6 +189,7 @@ class Training:
             if full[f"augment.{name}"] > 0 and network.settings["height"] == 0:
                 raise ConfigError(f"augment.{name}: it is for images; say their shape in data.image_shape")
         self.settings = settings = network.settings.copy()
+        settings["ema"] = self.ema
         n_outputs = int(sizes[-1])
         batch = network.batch_rows(len(train.inputs))
         piece = batch if full["batch_norm"] else min(batch, CHUNK_ROWS)  # the norm's statistics are the whole batch's
@@ -218,7 +220,7 @@ class Training:
             aligned_zeros(trained),  # gradient
             aligned_zeros(trained if optimizer in WITH_FIRST else 0),
             aligned_zeros(trained if optimizer in WITH_SECOND else 0),
-            aligned_zeros(network.vector_size if full["ema"] > 0 else 0),
+            aligned_zeros(network.vector_size if self.ema > 0 else 0),
             self.best,
             layers.view(np.int64),
             settings.view(np.float64),
@@ -280,6 +282,12 @@ class Training:
         """The last one of an epoch may have fewer rows."""
         rows = len(self.train.inputs)
         return -(-rows // self.network.batch_rows(rows))
+
+    @property
+    def ema(self) -> float:
+        """The beta of the weights' average; a mean of the last n updates for one of exp(-1 / n)."""
+        said = self.network.hyperparameters["ema"]
+        return math.exp(-1 / (AVERAGED_EPOCHS * self.updates_per_epoch)) if said == "auto" else said
 
     @property
     def epochs(self) -> int:

@@ -302,7 +302,7 @@ class TestTables:
         given = table("trial,lr,bs,dropout,normalize\n7,0.01,16,,standard\n3,1e-3,full,0.5,none\n")
         code, out, err = hpsearch("random", "wine", "--epochs", 3, "--from", given, "-o", "new", "-f", "json")
         assert code == 0, err
-        common = {"layers": 3, "units": 64, "epochs": 3}
+        common = {"layers": 3, "units": 64, "ema": "auto", "epochs": 3}
         assert configs("new") == {
             7: {"learning_rate": 0.01, "batch_size": 16, "normalize": "standard"} | common,
             3: {"learning_rate": 0.001, "batch_size": "full", "normalize": "none", "dropout": 0.5} | common,

@@ -143,9 +143,10 @@ def updates_an_epoch(training):
 def rules_of(training):
     """What else an update of `training` does, for the reference."""
     full, steps = training.network.hyperparameters, updates_an_epoch(training)
-    names = ("l2", "l1", "label_smoothing", "clip_norm", "weight_decay", "max_norm", "ema")
+    names = ("l2", "l1", "label_smoothing", "clip_norm", "weight_decay", "max_norm")
     return reference.Rules(
         **{name: full[name] for name in names},
+        ema=math.exp(-1 / (2 * steps)) if full["ema"] == "auto" else full["ema"],
         class_weight=class_weights_of(training),
         rate=lambda t: reference.learning_rate(t, steps, full),
     )

@@ -104,6 +104,7 @@ def test_every_optimiser(settings, batch_norm):
         {"clip_norm": 0.1},
         {"max_norm": 0.9},
         {"ema": 0.7},
+        {"ema": "auto"},
         {"label_smoothing": 0.2},
         {"class_weight": "balanced"},
         {"class_weight": [0.3, 0.0, 2.0]},

@@ -21,7 +21,7 @@ from hpsearch.model import Model
 from hpsearch.trial import TrialResult, TrialSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from hpsearch.config import StudyConfig
     from hpsearch.data.dataset import Dataset
@@ -77,12 +77,17 @@ class Task:
     data: Dataset
 
     @classmethod
-    def open(cls, name: str, seed: int, normalize: tuple[str, ...] = ()) -> Task:
-        """The set `name` split by `seed`, which is the root of all other randomness too; normalised as said."""
+    def open(
+        cls, name: str, seed: int, normalize: tuple[str, ...] = (), space: Mapping[str, Any] | None = None
+    ) -> Task:
+        """The set `name` split by `seed`, which is the root of all other randomness too; normalised as said.
+
+        `space` is put over the default one.
+        """
         said = {"data.source": str(path(name)), "data.split.seed": seed, "seed": seed}
         study = load_study(None, said)
         data = load_dataset(**study.data.loading(), normalize=normalize or wanted_normalizations(study))
-        return cls(resolve(study, **data.facts()), data)
+        return cls(resolve(study, **data.facts(), space_overrides=space), data)
 
     @property
     def metric(self) -> str:
