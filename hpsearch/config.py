@@ -339,11 +339,11 @@ def _is_said(name: str, space: Space) -> bool:
 
 
 def default_constants(train_rows: int) -> dict[str, Any]:
-    """The default configuration of a study, which is not that of a bare network: its size, and averaged weights.
+    """The default configuration of a study, where it is not that of a bare network: its size, and averaged weights.
 
-    Fewer rows have smaller networks and batches. Three layers of 256 and batches of 256 as RealMLP (Holzmueller et al. 2024, arXiv 2407.04491) found good for
-    tables of thousands of rows; below, at least about 16 updates an epoch. What the average brings is measured in
-    experiments/defaults.
+    Three layers of 256 and batches of 256 as RealMLP (Holzmueller et al. 2024, arXiv 2407.04491) found good for
+    tables of thousands of rows; below, smaller networks, and at least about 16 updates an epoch. What averages bring
+    is measured in experiments/defaults.
     """
     units = 256 if train_rows >= 2000 else 128 if train_rows >= 500 else 64
     batch = 16

@@ -15,7 +15,8 @@ SEEDS = range(5)
 
 def trials_of(seed: int, folder: Path) -> pl.DataFrame:
     """The trials of one search; `data.split.seed` stays, so all are judged on the same dev rows."""
-    command = [sys.executable, "-m", "hpsearch", "grid", str(HERE / "study.yaml"), "--seed", str(seed), "-q", "--no-prune", "--finalists", "0"]
+    command = [sys.executable, "-m", "hpsearch", "grid", str(HERE / "study.yaml"), "--seed", str(seed), "-q"]
+    command += ["--no-prune", "--finalists", "0"]
     subprocess.run([*command, "-o", str(folder / str(seed))], check=True, stdout=subprocess.DEVNULL)
     return pl.read_csv(folder / str(seed) / "trials.csv").with_columns(seed=pl.lit(seed))
 

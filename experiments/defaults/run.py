@@ -3,8 +3,8 @@
     python experiments/benchmarks/strategies/datasets.py            # fetches the sets, once
     python experiments/defaults/run.py --seeds 2 > experiments/defaults/results.md
 
-Configurations are the first of a random search in the default space, over which a variant puts a constant, another range
-or one more hyperparameter. Each trial is a line of ../benchmarks/data/defaults.jsonl, and is not trained again.
+Configurations are the first of a random search in the default space, over which a variant puts a constant, another
+range or one more hyperparameter. Each trial is a line of ../benchmarks/data/defaults.jsonl, and is not trained again.
 """
 
 from __future__ import annotations
