@@ -7,7 +7,6 @@ luck.
 
 from __future__ import annotations
 
-import heapq
 import math
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpsearch.strategies.surrogate import Surrogate
-from hpsearch.trial import Trial, TrialState, score
+from hpsearch.trial import Trial, score
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,12 +49,9 @@ def choose(record: RunRecord, space: Space, top: int | None) -> list[int]:
 
 def _by_promise(record: RunRecord, space: Space) -> list[int]:
     """The complete trials by score, and to a part by what all scores together make one expect of them."""
-    from hpsearch.run_directory.results import ranking  # noqa: PLC0415 - Polars
-
-    best = ranking(record)[:MOST]
-    taken = {result.number for result in best}
-    others = [result for number, result in record.counted().items() if number not in taken]
-    known = best + others[:: len(others) // MOST + 1]
+    best = [record.results[number] for number in record.ranking(MOST)]
+    others = sorted(record.counted().keys() - {result.number for result in best})
+    known = best + [record.results[number] for number in others[:: len(others) // MOST + 1]]
     if len(best) < 2 or len(known) < FEWEST or not space.parameters:
         return [result.number for result in best]
 
@@ -113,14 +109,11 @@ class TimeForFinals:
         return self._seconds
 
     def _look(self) -> None:
-        results, metric, maximize = self._record.results, self._record.metric, self._record.maximize
-        complete = [result for result in results.values() if result.state is TrialState.COMPLETE]
-        wanted = _how_many(self._top, len(results))
-        best = heapq.nsmallest(wanted, complete, key=lambda result: score(result, metric, maximize))
+        best = self._record.ranking(_how_many(self._top, len(self._record.results)))
         self.finalists, self._seconds = 0, 0.0
         if len(best) < 2:
             return
-        mean = fmean(result.seconds for result in best)
+        mean = fmean(self._record.results[number].seconds for number in best)
         self.needed = self._estimate(2, mean)
         for finalists in range(2, len(best) + 1):
             seconds = self._estimate(finalists, mean)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 from bisect import insort
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from hpsearch.trial import Trial, TrialResult, TrialState, best_of, cut_short, score
+from hpsearch.trial import Trial, TrialResult, best_of, cut_short, score
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -97,11 +98,8 @@ class Study:
         self._contenders: list[tuple[float, int, TrialResult]] = []
         self._gapless = 0
         self._goal_place: int | None = None
-        self.best = best_of(
-            {n: r for n, r in self._record.results.items() if n in numbers},
-            self._record.metric,
-            self._record.maximize,
-        )
+        best = min(((value, n) for n, value in self._record.scores.items() if n in numbers), default=None)
+        self.best = self._record.results[best[1]] if best else None
         for result in self._record.results.values():
             self._tell(result)
             if self._pruner is not None:
@@ -211,15 +209,13 @@ class Study:
         """Note the first result that reaches the goal, among those that have no gap before them."""
         results = self._record.results
         while self._gapless < len(self._numbers) and (number := self._numbers[self._gapless]) in results:
-            if self._goal_place is None and self._reaches_goal(results[number]):
+            if self._goal_place is None and self._reaches_goal(number):
                 self._goal_place = self._gapless
             self._gapless += 1
 
-    def _reaches_goal(self, result: TrialResult) -> bool:
-        if self._stop.goal is None or result.state is not TrialState.COMPLETE:
-            return False
-        value = score(result, self._record.metric, self._record.maximize)
-        return value <= (-self._stop.goal if self._record.maximize else self._stop.goal)
+    def _reaches_goal(self, number: int) -> bool:
+        goal, scores = self._stop.goal, self._record.scores
+        return goal is not None and scores.get(number, math.inf) <= (-goal if self._record.maximize else goal)
 
     def _finish(self, reason: str, places: int) -> str:
         numbers = self._numbers[:places]

@@ -13,15 +13,15 @@ from hpsearch.trial import TrialResult, TrialState
 SPACE = Space({"x": Float(0.0, 1.0), "kind": Categorical(("a", "b"))}, {"epochs": 3})
 
 
-def record(trials, order=None):
+def record(trials, order=None, pruned=()):
     """A run of (x, score or None for a failure) pairs, whose results arrived in this order."""
-    found = RunRecord(study={"metric": "log_loss"})
+    results = []
     for number in order or range(len(trials)):
         x, score = trials[number]
         config = {"x": x, "kind": "ab"[number % 2], "epochs": 3}
-        state = TrialState.FAIL if score is None else TrialState.COMPLETE
-        found.results[number] = TrialResult(number, config, state, {} if score is None else {"dev_log_loss": score})
-    return found
+        state = TrialState.FAIL if score is None else TrialState.PRUNED if number in pruned else TrialState.COMPLETE
+        results.append(TrialResult(number, config, state, {} if score is None else {"dev_log_loss": score}))
+    return RunRecord.of({"metric": "log_loss"}, {}, results)
 
 
 def valley(count, seed=0, noise=0.02):
@@ -74,9 +74,7 @@ def test_more_finalists_are_the_same_and_others():
 
 def test_failed_and_pruned_trials_are_never_finalists():
     trials = [(x, None if number % 3 else score) for number, (x, score) in enumerate(valley(30))]
-    found = record(trials)
-    found.results[0].state = TrialState.PRUNED
-    chosen = choose(found, SPACE, 20)
+    chosen = choose(record(trials, pruned=[0]), SPACE, 20)
     assert {*chosen} == set(range(3, 30, 3))
 
 

@@ -1,10 +1,9 @@
 """How much of a time limit a search keeps for its finals."""
 
-from types import SimpleNamespace
-
 import pytest
 
 from hpsearch.finals import HEADROOM, START_SECONDS, TimeForFinals
+from hpsearch.run_directory.record import RunRecord
 from hpsearch.trial import TrialResult, TrialState
 
 
@@ -13,7 +12,7 @@ def result(number, score, seconds, state=TrialState.COMPLETE):
 
 
 def record(*results):
-    return SimpleNamespace(results={r.number: r for r in results}, metric="log_loss", maximize=False)
+    return RunRecord.of({"metric": "log_loss"}, {}, results)
 
 
 def test_it_follows_from_what_the_best_trials_took():
@@ -50,10 +49,10 @@ def test_without_finals_nothing_is_kept():
 
 
 def test_it_is_looked_at_anew_as_results_come_in():
-    trials = record(result(0, 0.1, 1.0))
-    needed = TimeForFinals(trials, None, 3, slots=1, preparing=0.0, timeout=1e9)
+    results = [result(0, 0.1, 1.0), result(1, 0.2, 3.0), result(2, 0.0, 5.0)]
+    needed = TimeForFinals(record(results[0]), None, 3, slots=1, preparing=0.0, timeout=1e9)
     assert needed() == 0.0
-    trials.results[1] = result(1, 0.2, 3.0)
+    needed._record = record(*results[:2])
     assert needed() == START_SECONDS + HEADROOM * 6 * 2.0
-    trials.results[2] = result(2, 0.0, 5.0)
+    needed._record = record(*results)
     assert needed() == START_SECONDS + HEADROOM * 6 * 3.0

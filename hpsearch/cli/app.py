@@ -11,7 +11,7 @@ import traceback
 
 import typer
 
-from hpsearch.cli import inspection, models, running, search
+from hpsearch.cli import inspection, models, running, search, upkeep
 from hpsearch.cli.start import hold_threads
 from hpsearch.cli.streams import discard, forgiving_streams
 from hpsearch.errors import HpsearchError, StorageError
@@ -29,6 +29,7 @@ app = typer.Typer(
 search.register(app)
 inspection.register(app)
 models.register(app)
+upkeep.register(app)
 
 
 @app.callback(invoke_without_command=True)

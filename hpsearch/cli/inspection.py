@@ -37,14 +37,13 @@ def show(
 ) -> None:
     """Print the trials, best first; the failed and those still running last. Works while the search runs."""
     from hpsearch.run_directory.record import RunRecord
-    from hpsearch.run_directory.results import ranking, running_row, trial_columns, trial_row
+    from hpsearch.run_directory.results import running_row, trial_columns, trial_row
 
     record = RunRecord.load(run)
     columns = trial_columns(record)
-    ranked = ranking(record)
-    places = {result.number for result in ranked}
-    rest = [result for result in record.counted().values() if result.number not in places]
-    rows = [trial_row(result, columns) for result in (*ranked, *rest)]
+    ranked = record.ranking()
+    rest = sorted(record.counted().keys() - set(ranked))
+    rows = [trial_row(record.results[number], columns) for number in (*ranked, *rest)]
     rows += [running_row(number, config, columns) for number, config in sorted(record.running.items())]
     score = f"dev_{record.metric}"
     print_rows(rows[:top], columns, form, value=score, table=_shown_columns(record, columns, rows[:top]))

@@ -14,7 +14,6 @@ from hpsearch.cli.printing import Format, counted
 from hpsearch.cli.progress import Progress, ProgressStyle, say
 from hpsearch.cli.signals import OrderlyEnd
 from hpsearch.errors import ConfigError, GoalMissedError, NoValidTrialError
-from hpsearch.trial import TrialState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -251,10 +250,11 @@ class SearchRun:
 
         record, study = self._record, self._plan.study
         results = record.counted()
-        failed = sum(result.state is TrialState.FAIL for result in results.values())
+        failures = sorted(number for number in record.failures if number in results)
+        failed = len(failures)
         winner = record.best()
         if winner is None:
-            first = next((result.error for result in results.values() if result.error), "none was finished in time")
+            first = results[failures[0]].error if failures else "none was finished in time"
             raise NoValidTrialError(
                 f"{self._folder}: no trial has a score ({failed} of {len(results)} failed: {first})"
             )

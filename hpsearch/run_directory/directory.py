@@ -8,11 +8,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from hpsearch import strict_yaml
-from hpsearch.errors import RunError
+from hpsearch.errors import HpsearchError, RunError
 from hpsearch.files import storage_errors, write_atomically
-from hpsearch.run_directory.journal import FORMAT, TAIL, Journal, decode
+from hpsearch.run_directory.journal import FORMAT, Journal, read
 from hpsearch.run_directory.lock import RunLock
-from hpsearch.run_directory.record import JOURNAL, RunRecord, events_of, trial_event
+from hpsearch.run_directory.record import JOURNAL, LOCK, Lines, RunRecord, events_of, trial_event
 from hpsearch.run_directory.results import write_views
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from hpsearch.trial import Trial, TrialResult
 
-LOCK = ".lock"
 SHARED_DATA = ".shared-data"
 OURS = (
     "study.yaml",
@@ -34,7 +33,6 @@ OURS = (
     "report.html",
     SHARED_DATA,
     JOURNAL,
-    TAIL,
 )
 MAY_DIFFER = (
     "budget.trials", "budget.timeout", "goal", "max_failures", "data.source", "finalists.top", "finalists.seeds",
@@ -46,11 +44,11 @@ VIEW_SECONDS = 2.0
 class RunDirectory:
     """A run directory open for writing; use as a context manager. Made by `open_run` or `reopen`."""
 
-    def __init__(self, folder: Path, lock: RunLock, journal: Journal) -> None:
+    def __init__(self, folder: Path, lock: RunLock) -> None:
         self.folder = folder
-        self.record = RunRecord.replay(journal.events)
+        self.record = RunRecord(Lines(folder / JOURNAL))
         self._lock = lock
-        self._journal = journal
+        self._journal = Journal(folder / JOURNAL, self.record.note)
         self._views_made = time.monotonic()
         self._views_took = 0.0
 
@@ -75,8 +73,8 @@ class RunDirectory:
 
     def note(self, events: list[dict[str, Any]], *, sync: bool = True) -> None:
         """Write events to the journal and take them into the record."""
-        for offset_and_event in self._journal.append(events, sync=sync):
-            self.record.note(*offset_and_event)
+        for line in self._journal.append(events, sync=sync):
+            self.record.note(line)
 
     def clean(self) -> None:
         """Take away what a process that was killed left half written."""
@@ -89,7 +87,7 @@ class RunDirectory:
     def begin(self, study: dict[str, Any], data: dict[str, Any], run: dict[str, Any], earlier: Sequence[Any]) -> None:
         """Note the study and the results that it begins with, in one piece."""
         self._journal.clear()
-        self.record = RunRecord()
+        self.record = RunRecord(Lines(self.folder / JOURNAL))
         facts = {"study": study, "data": data, "run": run} | ({"earlier": len(earlier)} if earlier else {})
         self.note([{"event": "study", "format": FORMAT, **facts}, *earlier])
 
@@ -159,7 +157,7 @@ def open_run(
     try:
         if overwrite:
             _remove_run(folder)
-        directory = RunDirectory(folder, lock, Journal(folder / JOURNAL))
+        directory = RunDirectory(folder, lock)
     except BaseException:
         lock.release()
         raise
@@ -178,16 +176,15 @@ def open_run(
 
 def begun_run(folder: Path) -> RunRecord | None:
     """The beginning of the run in this folder; None if none has begun, or if what is there cannot be read."""
-    record = RunRecord()
+    record = RunRecord(Lines(folder / JOURNAL))
     try:
-        with (folder / JOURNAL).open("rb") as file:
-            while not record.begun and (line := file.readline()).endswith(b"\n") and (event := decode(line[:-1])):
-                if event.get("format", FORMAT) != FORMAT:
-                    return None
-                record.note(0, event)
-    except OSError:
-        return None
-    return record if record.begun else None
+        for line in read(folder / JOURNAL):
+            record.note(line)
+            if record.begun:
+                return record
+    except HpsearchError:
+        pass
+    return None
 
 
 def reopen(folder: Path) -> RunDirectory:
@@ -196,7 +193,7 @@ def reopen(folder: Path) -> RunDirectory:
         raise RunError(f"{folder}: not a run directory (it has no {JOURNAL})")
     lock = RunLock(folder / LOCK)
     try:
-        directory = RunDirectory(folder, lock, Journal(folder / JOURNAL))
+        directory = RunDirectory(folder, lock)
     except BaseException:
         lock.release()
         raise
@@ -207,8 +204,7 @@ def reopen(folder: Path) -> RunDirectory:
 def _remove_run(folder: Path) -> None:
     """Delete the files of the run that was here, and nothing else."""
     with storage_errors(folder):
-        for name in OURS:
-            path = folder / name
+        for path in (*(folder / name for name in OURS), *folder.glob(f"{JOURNAL}.damaged-*")):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:

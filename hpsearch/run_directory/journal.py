@@ -9,21 +9,44 @@ line is refused.
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import os
+import re
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hpsearch.errors import JournalError, StorageError
 from hpsearch.files import storage_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 FORMAT = 1
 TAIL = "journal.jsonl.damaged-tail"
 _CRC_LENGTH = len(',"crc":"00000000"}')
+_HEAD = re.compile(rb'\{"seq":(\d+)(?:,"event":"(\w+)"(?:,"trial":(\d+)\b)?)?')
+
+
+class Line(NamedTuple):
+    """A whole line: where it begins, its number, what kind of event of which trial it tells, and its bytes."""
+
+    offset: int
+    seq: int
+    kind: str
+    trial: int | None
+    content: bytes
+
+    def event(self) -> dict[str, Any]:
+        """The event; most lines are never asked for it, for reading JSON is what costs. Raises JournalError."""
+        try:
+            event = json.loads(self.content)
+        except (ValueError, RecursionError):
+            event = None
+        if not isinstance(event, dict):
+            raise JournalError(f"event {self.seq} of the journal is not one of hpsearch")
+        return event
 
 
 def encode(seq: int, event: dict[str, Any]) -> bytes:
@@ -34,8 +57,7 @@ def encode(seq: int, event: dict[str, Any]) -> bytes:
 
 def decode(line: bytes) -> dict[str, Any] | None:
     """The event of a line (without its newline); None if the line is not whole."""
-    body, tail = line[:-_CRC_LENGTH], line[-_CRC_LENGTH:]
-    if tail != b',"crc":"%08x"}' % zlib.crc32(body):
+    if not _is_whole(line):
         return None
     try:
         event = json.loads(line)
@@ -44,63 +66,78 @@ def decode(line: bytes) -> dict[str, Any] | None:
     return event if isinstance(event, dict) else None
 
 
-def read(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(offset, event) of each whole line; a damaged tail is passed over, for a writer may be at work on it.
+def _is_whole(line: bytes) -> bool:
+    return line[-_CRC_LENGTH:] == b',"crc":"%08x"}' % zlib.crc32(line[:-_CRC_LENGTH])
+
+
+def parse(offset: int, content: bytes) -> Line | None:
+    """The line with these bytes (without its newline); None if it is not whole."""
+    if not _is_whole(content):
+        return None
+    if head := _HEAD.match(content):
+        seq, kind, trial = head.groups()
+        return Line(offset, int(seq), (kind or b"").decode(), None if trial is None else int(trial), content)
+    return None
+
+
+def read(path: Path) -> Iterator[Line]:
+    """The whole lines; a damaged tail is passed over, for a writer may be at work on it.
 
     Raises JournalError if a line in the middle is damaged or out of order, or if the file is not such a journal.
     """
-    whole, _ = _scan(path)
-    return whole
-
-
-def _scan(path: Path) -> tuple[Iterator[tuple[int, dict[str, Any]]], int]:
-    """The whole lines of the file, and the offset at which a damaged tail begins (else the file's end)."""
-    with storage_errors(path):
-        content = path.read_bytes()
-    events = []
-    offset = end = 0
-    damaged_line = None
-    for number, line in enumerate(content.split(b"\n")[:-1], start=1):
-        event = decode(line)
-        if event is None:
-            damaged_line = damaged_line or number
-        elif damaged_line:
-            raise JournalError(
-                f"{path} line {damaged_line}: damaged, with whole lines behind it; restore it from a copy"
-            )
-        elif event.get("seq") != len(events):
-            raise JournalError(f"{path} line {number}: event {event.get('seq')!r} where {len(events)} should stand")
-        else:
-            events.append((offset, event))
-            end = offset + len(line) + 1
-        offset += len(line) + 1
-    start = b'{"seq":0,'
-    torn_at_birth = b"\n" not in content and content[: len(start)] == start[: len(content)]
-    if content and not events and not torn_at_birth:
+    with storage_errors(path), path.open("rb") as file:
+        found = offset = damaged = 0
+        start = b""
+        for number, content in enumerate(file, start=1):
+            start = start or content
+            line = parse(offset, content[:-1]) if content.endswith(b"\n") else None
+            if line is None:
+                damaged = damaged or number
+            elif damaged:
+                raise JournalError(
+                    f"{path} line {damaged}: damaged, with whole lines behind it, which can be saved: "
+                    f"hpsearch repair {path.parent}"
+                )
+            else:
+                _check_place(path, number, line, found)
+                found += 1
+                yield line
+            offset += len(content)
+    opening = b'{"seq":0,'
+    torn_at_birth = b"\n" not in start and start[: len(opening)] == opening[: len(start)]
+    if start and not found and not torn_at_birth:
         raise JournalError(f"{path}: not a journal of hpsearch, or its first line is damaged")
-    if events and events[0][1].get("format") != FORMAT:
-        found = events[0][1].get("format")
+
+
+def _check_place(path: Path, number: int, line: Line, expected: int) -> None:
+    if line.seq != expected:
         raise JournalError(
-            f"{path}: format {found!r}, this program reads format {FORMAT}; use the version that wrote it"
+            f"{path} line {number}: event {line.seq} where {expected} should stand; hpsearch repair {path.parent} "
+            "saves what belongs together"
         )
-    return iter(events), end
+    if expected == 0 and (form := line.event().get("format")) != FORMAT:
+        raise JournalError(
+            f"{path}: format {form!r}, this program reads format {FORMAT}; use the version that wrote it"
+        )
 
 
 class Journal:
-    """The writing end; hold the run's lock before opening it."""
+    """The writing end; hold the run's lock before opening it. `take` is given each whole line that is there."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, take: Callable[[Line], None] = lambda _: None) -> None:
         self.path = path
         self._broken = False
+        self._count = self._size = 0
         with storage_errors(path):
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:
-            events, self._size = _scan(path)
+            for line in read(path):
+                take(line)
+                self._count += 1
+                self._size = line.offset + len(line.content) + 1
         except BaseException:
             os.close(self._descriptor)
             raise
-        self.events = list(events)
-        self._count = len(self.events)
 
     def cut_tail(self) -> None:
         """Copy a damaged tail aside and cut it off; before the first `append`."""
@@ -116,17 +153,16 @@ class Journal:
         """Begin anew, where a crash left no more than a part of how a run begins."""
         with storage_errors(self.path):
             os.ftruncate(self._descriptor, 0)
-        self.events, self._count, self._size = [], 0, 0
+        self._count = self._size = 0
 
-    def append(self, events: Iterable[dict[str, Any]], *, sync: bool = True) -> list[tuple[int, dict[str, Any]]]:
-        """Write events in one piece, with `sync` onto the disk; return (offset, event) of each.
+    def append(self, events: Iterable[dict[str, Any]], *, sync: bool = True) -> list[Line]:
+        """Write events in one piece, with `sync` onto the disk; return their lines.
 
         Raises StorageError, and leaves the file as it was, when not all could be written: a full disk may take a part
         of the bytes without an error.
         """
         if self._broken:
             raise StorageError(f"{self.path}: an earlier write failed and could not be undone; start again")
-        events = list(events)
         lines = [encode(self._count + i, event) for i, event in enumerate(events)]
         content = b"".join(lines)
         start = self._size
@@ -145,7 +181,8 @@ class Journal:
             raise StorageError(f"{self.path}: {error.strerror}") from error
         self._count += len(lines)
         self._size += len(content)
-        return [(start + sum(map(len, lines[:i])), event) for i, event in enumerate(events)]
+        places = itertools.accumulate(map(len, lines), initial=start)
+        return [parse(place, line[:-1]) for place, line in zip(places, lines, strict=False)]
 
     def close(self) -> None:
         """Sync and close."""

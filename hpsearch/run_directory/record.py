@@ -1,41 +1,132 @@
-"""A run as its journal tells it: the study, the trials that are there, and how it ended. Readers need no lock."""
+"""A run as its journal tells it: the study, the trials that are there, and how it ended. Readers need no lock.
+
+Of a trial no more is in memory than where its lines stand and its score, some 30 bytes; the rest is read when it is
+asked for.
+"""
 
 from __future__ import annotations
 
+import heapq
 import math
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+import os
+import weakref
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hpsearch.diagnosis.finalists import Standing, standings
 from hpsearch.engine.hyperparameters import MAXIMIZED_METRICS
-from hpsearch.errors import RunError
-from hpsearch.run_directory.journal import decode, read
-from hpsearch.trial import TrialResult, TrialState, best_of, score
+from hpsearch.errors import JournalError, RunError
+from hpsearch.files import storage_errors
+from hpsearch.run_directory.column import Column
+from hpsearch.run_directory.journal import FORMAT, Line, encode, parse, read
+from hpsearch.trial import TrialResult, TrialState, score
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
 JOURNAL = "journal.jsonl"
+LOCK = ".lock"
 EARLIER = ("event", "run", "trial", "config", "score")
+USUAL_BYTES = 4096  # of a line
+
+T = TypeVar("T")
 
 
-@dataclass
+class Lines:
+    """The lines of a journal by their offsets; the file is opened when the first is asked for."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor = -1
+
+    def __call__(self, offset: int) -> Line:
+        """Raises JournalError where there is no whole line, StorageError."""
+        with storage_errors(self._path):
+            if self._descriptor < 0:
+                self._descriptor = os.open(self._path, os.O_RDONLY)
+                weakref.finalize(self, os.close, self._descriptor)
+            size = USUAL_BYTES
+            while b"\n" not in (content := os.pread(self._descriptor, size, offset)) and len(content) == size:
+                size *= 4
+        line = parse(offset, content.partition(b"\n")[0])
+        if line is None:
+            raise JournalError(f"{self._path}: damaged since it was opened; start again")
+        return line
+
+
+class Stored(Mapping[int, T]):
+    """By trial what the journal says of it, read when it is asked for and not kept."""
+
+    def __init__(self, line: Callable[[int], Line], make: Callable[[dict[str, Any]], T]) -> None:
+        self._line = line
+        self._make = make
+        self.offsets = Column()
+
+    def __getitem__(self, trial: int) -> T:
+        return self._make(self._line(int(self.offsets[trial])).event())
+
+    def __contains__(self, trial: object) -> bool:
+        return trial in self.offsets
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.offsets)
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+
+class Chosen(Mapping[int, T]):
+    """A part of a mapping."""
+
+    def __init__(self, whole: Mapping[int, T], keys: Sequence[int]) -> None:
+        self._whole = whole
+        self._keys = keys
+        self._members = keys if isinstance(keys, range) else frozenset(keys)
+
+    def __getitem__(self, key: int) -> T:
+        if key not in self._members:
+            raise KeyError(key)
+        return self._whole[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._members
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+
 class RunRecord:
-    """Everything that was noted of a run, event by event (see `note`)."""
+    """Everything that was noted of a run, line by line (see `note`). `line` gives a line of its journal by the offset.
 
-    study: dict[str, Any] = field(default_factory=dict)
-    data: dict[str, Any] = field(default_factory=dict)
-    results: dict[int, TrialResult] = field(default_factory=dict)
-    running: dict[int, dict[str, Any]] = field(default_factory=dict)
-    curve_offsets: dict[int, int] = field(default_factory=dict)
-    end: dict[str, Any] | None = None
-    counted_before: int | list[int] = 0  # by the last end, though the run went on since
-    evaluations: list[dict[str, Any]] = field(default_factory=list)
-    finals: dict[tuple[int, int], TrialResult] = field(default_factory=dict)  # by trial and repeat
-    finalists: dict[str, Any] | None = None  # the trials that took part in the last finals; None: the search went on
-    earlier: list[dict[str, Any]] = field(default_factory=list)  # events of results that the run began with
-    _earlier_in_all: int = 0
+    Attributes:
+        study, data: as they were when the run began; empty before.
+        results: by trial. scores: of the complete ones, smaller is better. failures: trials that failed.
+        running: configurations of trials that have begun and have no result.
+        curves: of each trial that has a result.
+        finals: results by trial and repeat. finalists: who took part in the last finals; None: the search went on.
+        end: the last end of the run, None while it goes on. counted_before: what counted then, though it went on since.
+        evaluations: the openings of the test part. earlier: events of results that the run began with.
+    """
+
+    def __init__(self, line: Callable[[int], Line]) -> None:
+        self.study: dict[str, Any] = {}
+        self.data: dict[str, Any] = {}
+        self.results = Stored(line, result_of)
+        self.scores = Column()
+        self.failures: set[int] = set()
+        self.running = Stored(line, lambda event: event["config"])
+        self.curves = Stored(line, lambda event: event["curves"])
+        self.finals: dict[tuple[int, int], TrialResult] = {}
+        self.finalists: dict[str, Any] | None = None
+        self.end: dict[str, Any] | None = None
+        self.counted_before: int | list[int] = 0
+        self.evaluations: list[dict[str, Any]] = []
+        self.earlier: list[dict[str, Any]] = []
+        self._earlier_in_all = 0
 
     @classmethod
     def load(cls, folder: Path) -> RunRecord:
@@ -43,37 +134,52 @@ class RunRecord:
         path = folder / JOURNAL
         if not path.is_file():
             raise RunError(f"{folder}: not a run directory (it has no {JOURNAL})")
-        record = cls.replay(read(path))
+        record = cls(Lines(path))
+        for line in read(path):
+            record.note(line)
         if not record.begun:
             raise RunError(f"{folder}: its run had no time to begin; start it again")
         return record
 
     @classmethod
-    def replay(cls, events: Iterable[tuple[int, dict[str, Any]]]) -> RunRecord:
-        """The record that these (offset, event) pairs tell."""
-        record = cls()
-        for offset, event in events:
-            record.note(offset, event)
+    def of(cls, study: dict[str, Any], data: dict[str, Any], results: Iterable[TrialResult] = ()) -> RunRecord:
+        """The record of a run that is in no file."""
+        lines: list[Line] = []
+        record = cls(lines.__getitem__)
+        events = [{"event": "study", "format": FORMAT, "study": study, "data": data}, *map(trial_event, results)]
+        for place, event in enumerate(events):
+            lines.append(parse(place, encode(place, event)[:-1]))
+            record.note(lines[-1])
         return record
 
-    def note(self, offset: int, event: dict[str, Any]) -> None:
-        """Take in one event of the journal, which stands at `offset`."""
-        kind = event["event"]
+    def note(self, line: Line) -> None:
+        """Take in one line of the journal."""
+        if line.kind == "start":
+            self.running.offsets[line.trial] = line.offset
+            self.end = self.finalists = None
+        elif line.kind == "curve":
+            self.curves.offsets[line.trial] = line.offset
+        elif line.kind == "trial":
+            self._note_result(line)
+        else:
+            self._note_rare(line.kind, line.event())
+
+    def _note_result(self, line: Line) -> None:
+        result = result_of(line.event())
+        self.running.offsets.pop(result.number, None)
+        self.results.offsets[result.number] = line.offset
+        if result.state is TrialState.COMPLETE:
+            self.scores[result.number] = score(result, self.metric, self.maximize)
+        elif result.state is TrialState.FAIL:
+            self.failures.add(result.number)
+        self.end = self.finalists = None
+
+    def _note_rare(self, kind: str, event: dict[str, Any]) -> None:
         if kind == "study":
             self.study, self.data = event["study"], event["data"]
             self._earlier_in_all = event.get("earlier", 0)
         elif kind == "earlier":
             self.earlier.append({name: event[name] for name in EARLIER})
-        elif kind == "start":
-            self.running[event["trial"]] = event["config"]
-            self.end = self.finalists = None
-        elif kind == "curve":
-            self.curve_offsets[event["trial"]] = offset
-        elif kind == "trial":
-            result = result_of(event)
-            self.running.pop(result.number, None)
-            self.results[result.number] = result
-            self.end = self.finalists = None
         elif kind == "final":
             result = result_of(event)
             self.finals[result.number, result.repeat] = result
@@ -82,7 +188,7 @@ class RunRecord:
         elif kind == "end":
             self.end = event
             self.counted_before = event["counted"]
-            self.running = {}
+            self.running.offsets.clear()
         elif kind == "evaluation":
             self.evaluations.append(event)
 
@@ -101,22 +207,32 @@ class RunRecord:
         """Whether more of it is better."""
         return self.metric in MAXIMIZED_METRICS
 
-    def counted(self) -> dict[int, TrialResult]:
+    def counted(self) -> Mapping[int, TrialResult]:
         """The results that count, by number: while the run goes on all of them, after its end those that its end names.
 
         With several workers a run that is cut short may hold results behind a gap. They stay in the journal and count
         once the gap is filled, so a time limit only cuts the tail of what a longer run would have found.
         """
-        ended = self.end["counted"] if self.end else None
-        numbers = self.results if ended is None else range(ended) if isinstance(ended, int) else ended
-        return {number: self.results[number] for number in sorted(numbers) if number in self.results}
+        if self.end is None:
+            return self.results
+        ended = self.end["counted"]
+        numbers = range(ended) if isinstance(ended, int) else sorted(ended)
+        if not all(number in self.results for number in numbers):
+            numbers = [number for number in numbers if number in self.results]
+        return Chosen(self.results, numbers)
+
+    def ranking(self, most: int | None = None) -> list[int]:
+        """The complete trials that count, best first; of equal ones the lower number. At most so many."""
+        counted = self.counted()
+        found = ((value, trial) for trial, value in self.scores.items() if trial in counted)
+        return [trial for _, trial in (sorted(found) if most is None else heapq.nsmallest(most, found))]
 
     def best(self) -> TrialResult | None:
         """The winner so far: of the finals where there were some, else of the trials."""
         standings = self.standings()
         if standings and math.isfinite(standings[0].mean):
             return self.results[standings[0].trial]
-        return best_of(self.counted(), self.metric, self.maximize)
+        return next((self.results[number] for number in self.ranking(1)), None)
 
     def standings(self) -> list[Standing]:
         """The finalists by their mean score (smaller is better), best first; empty where there were no finals."""
@@ -172,14 +288,3 @@ def result_of(event: dict[str, Any]) -> TrialResult:
     rest = {name: value for name, value in event.items() if name not in own}
     reports = [math.inf if score is None else score for score in event.get("reports", [])]
     return TrialResult(number=event["trial"], state=TrialState(event["state"]), reports=reports, **rest)
-
-
-def read_curves(folder: Path, record: RunRecord, number: int) -> dict[str, list[float | None]]:
-    """The learning curves of a trial, from their place in the journal; empty if there are none."""
-    offset = record.curve_offsets.get(number)
-    if offset is None:
-        return {}
-    with (folder / JOURNAL).open("rb") as file:
-        file.seek(offset)
-        event = decode(file.readline().rstrip(b"\n"))
-    return event["curves"] if event else {}

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from hpsearch import strict_yaml
 from hpsearch.diagnosis.trials import diagnose
 from hpsearch.files import write_atomically
-from hpsearch.run_directory.record import read_curves
 from hpsearch.trial import TrialState, reported_metrics
 
 if TYPE_CHECKING:
@@ -101,7 +100,7 @@ def write_views(folder: Path, record: RunRecord) -> None:
     rows = (trial_row(result, columns) for result in counted.values())
     write_atomically(folder / "trials.csv", csv_text(columns, rows).encode())
     write_atomically(folder / "timings.csv", _timings(counted.values()).encode())
-    write_atomically(folder / "curves.csv", _curves(folder, record, counted).encode())
+    write_atomically(folder / "curves.csv", _curves(record, counted).encode())
     winner = record.best()
     if winner:
         write_atomically(folder / "best.yaml", strict_yaml.dump(describe_best(record, winner)).encode())
@@ -122,11 +121,11 @@ def _timings(results: Iterable[TrialResult]) -> str:
     return csv_text(["trial", "started", "seconds", "worker"], rows)
 
 
-def _curves(folder: Path, record: RunRecord, numbers: Iterable[int]) -> str:
+def _curves(record: RunRecord, numbers: Iterable[int]) -> str:
     scores = [f"train_{record.metric}", f"dev_{record.metric}"]
     lines = [_csv_line(["trial", "epoch", "train_loss", "dev_loss", *scores, "learning_rate", "grad_norm"])]
     for number in numbers:
-        curves = read_curves(folder, record, number)
+        curves = record.curves.get(number, {})
         for epoch, values in enumerate(zip(*curves.values(), strict=True), start=1):
             lines.append(_csv_line([number, epoch, *values]))
     return "".join(lines)
@@ -147,7 +146,7 @@ def describe_best(record: RunRecord, winner: TrialResult) -> dict[str, Any]:
         mean, sd = finals[number].mean, finals[number].sd
         return {"mean": sign * mean, "sd": sd} if math.isfinite(mean) else {"mean": None, "sd": None}
 
-    rivals = list(finals) or [result.number for result in ranking(record)[: RUNNERS_UP + 1]]
+    rivals = [record.results[number] for number in finals or record.ranking(RUNNERS_UP + 1)]
     repeats = (
         {"repeats": record.finalists["repeats"], "fresh_splits": record.finalists["fresh_splits"]} if finals else {}
     )
@@ -167,21 +166,14 @@ def describe_best(record: RunRecord, winner: TrialResult) -> dict[str, Any]:
         "trials": len(record.counted()),
         "runners_up": [
             {
-                "trial": number,
-                "score": record.results[number].metrics[f"dev_{record.metric}"],
-                **in_finals(number),
-                **({"told_apart": not finals[number].level} if finals else {}),
-                "parameters": record.results[number].parameters,
+                "trial": rival.number,
+                "score": rival.metrics[f"dev_{record.metric}"],
+                **in_finals(rival.number),
+                **({"told_apart": not finals[rival.number].level} if finals else {}),
+                "parameters": rival.parameters,
             }
-            for number in rivals
-            if number != winner.number
+            for rival in rivals
+            if rival.number != winner.number
         ],
         "repeat": f"hpsearch {record.study['strategy']['name']} study.yaml --only {winner.number}",
     }
-
-
-def ranking(record: RunRecord) -> list[TrialResult]:
-    """The finished trials that count, best first; of equal ones the lower number."""
-    sign = -1.0 if record.maximize else 1.0
-    complete = [result for result in record.counted().values() if result.state is TrialState.COMPLETE]
-    return sorted(complete, key=lambda result: (sign * result.metrics[f"dev_{record.metric}"], result.number))

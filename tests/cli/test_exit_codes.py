@@ -157,7 +157,17 @@ def test_5_a_damaged_journal(hpsearch):
         code, _, err = hpsearch(*command)
         assert code == 5
         assert "journal.jsonl line 3: damaged" in one_line(err)
+        assert one_line(err).endswith("hpsearch repair r")
     assert journal.read_bytes() == before
+    code, out, _ = hpsearch("repair", "r")
+    assert code == 0
+    assert out.startswith("r: ")
+    assert "left out: line 3 of the journal, which is kept as r/journal.jsonl.damaged-1" in out
+    assert hpsearch("random", "wine", "-n", 3, "--epochs", 2, "-o", "r", "-q")[0] == 0
+    hpsearch("random", "wine", "-n", 3, "--epochs", 2, "-o", "whole", "-q")
+    for name in ("trials.csv", "best.yaml"):
+        assert Path("r", name).read_bytes() == Path("whole", name).read_bytes()
+    assert hpsearch("repair", "r")[1].startswith("r: the journal is whole, 3 trials")
 
 
 def test_6_the_disk_refuses(hpsearch):

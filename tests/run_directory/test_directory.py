@@ -8,7 +8,7 @@ from hpsearch import strict_yaml
 from hpsearch.errors import JournalError, LockedError, RunError
 from hpsearch.run_directory.directory import begun_run, open_run, reopen
 from hpsearch.run_directory.journal import read
-from hpsearch.run_directory.record import JOURNAL, RunRecord, read_curves
+from hpsearch.run_directory.record import JOURNAL, RunRecord
 from hpsearch.trial import Trial
 
 RUN = {"command": "hpsearch random wine", "versions": {"hpsearch": "0.1.0"}}
@@ -55,10 +55,20 @@ def snapshot(folder):
 
 
 def events_in(folder):
-    return [event["event"] for _, event in read(folder / JOURNAL)]
+    return [line.kind for line in read(folder / JOURNAL)]
 
 
 # --- The same study ---
+
+
+def test_curves_of_any_length_are_read_again(open_, folder, make_result):
+    with open_() as directory:
+        for number in range(3):
+            result = make_result(number)
+            result.curves = {name: [0.1 * number] * (10_000 * number + 1) for name in result.curves}
+            directory.add(result)
+            assert directory.record.curves[number] == result.curves
+    assert len(RunRecord.load(folder).curves[2]["dev_loss"]) == 20_001
 
 
 def test_a_new_run_is_made_with_its_study(open_, folder, study_facts):
@@ -76,7 +86,7 @@ def test_the_same_study_goes_on_with_all_that_was_found(open_, finished, make_re
         assert list(record.results) == [0, 1, 2]
         for number, score in enumerate([0.5, None, 0.25]):
             wanted = make_result(number, score)
-            assert read_curves(finished, record, number) == wanted.curves
+            assert record.curves[number] == wanted.curves
             wanted.curves = {}
             assert record.results[number] == wanted
         assert record.running == {}
@@ -360,7 +370,7 @@ def test_a_run_whose_journal_lost_its_tail_goes_on(open_, finished, make_result)
         with open_() as directory:
             assert list(directory.record.results) == list(range(wanted))
             for number in range(wanted):
-                assert read_curves(finished, directory.record, number) == make_result(number).curves
+                assert directory.record.curves[number] == make_result(number).curves
 
 
 def test_a_run_that_died_before_its_first_line_begins(open_, folder):

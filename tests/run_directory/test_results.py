@@ -14,7 +14,6 @@ from hpsearch.run_directory.record import RunRecord
 from hpsearch.run_directory.results import (
     csv_text,
     describe_best,
-    ranking,
     running_row,
     trial_columns,
     trial_row,
@@ -141,7 +140,7 @@ def test_the_columns_of_trials_are_those_of_the_contract(write, make_result):
 )
 def test_the_metric_columns_follow_task_and_metric(study_facts, task, metric, columns):
     study, data = study_facts
-    record = RunRecord(study | {"metric": metric}, data | {"task": task})
+    record = RunRecord.of(study | {"metric": metric}, data | {"task": task})
     wanted = [f"{part}_{name}" for name in columns for part in ("dev", "train")]
     assert trial_columns(record) == ["trial", "state", *wanted, *FIXED[6:], *HYPERPARAMETERS]
 
@@ -178,7 +177,7 @@ def test_an_error_that_looks_like_a_formula_is_escaped(write, make_result):
 
 
 def test_a_running_trial_has_a_row_without_results(study_facts):
-    columns = trial_columns(RunRecord(*study_facts))
+    columns = trial_columns(RunRecord.of(*study_facts))
     row = running_row(4, {"optimizer": "adam"}, columns)
     assert list(row) == columns
     assert {name for name, value in row.items() if value is not None} == {"trial", "state", "optimizer"}
@@ -186,7 +185,7 @@ def test_a_running_trial_has_a_row_without_results(study_facts):
 
 
 def test_a_row_has_every_column_and_no_other(study_facts, make_result):
-    columns = trial_columns(RunRecord(*study_facts))
+    columns = trial_columns(RunRecord.of(*study_facts))
     result = make_result(0, config={"optimizer": "adam", "unheard_of": 1})
     assert list(trial_row(result, columns)) == columns
 
@@ -234,22 +233,23 @@ def test_best_tells_of_the_winner(write, make_result):
 
 def test_of_equal_trials_the_first_wins(study_facts, make_result):
     study, data = study_facts
-    results = {number: make_result(number, score) for number, score in {3: 0.2, 1: 0.2, 0: 0.3, 2: None}.items()}
-    record = RunRecord(study, data, results)
+    results = [make_result(number, score) for number, score in {3: 0.2, 1: 0.2, 0: 0.3, 2: None}.items()]
+    record = RunRecord.of(study, data, results)
     assert record.best().number == 1
-    assert [result.number for result in ranking(record)] == [1, 3, 0]
+    assert record.ranking() == [1, 3, 0]
+    assert record.ranking(2) == [1, 3]
     assert [r["trial"] for r in describe_best(record, record.best())["runners_up"]] == [3, 0]
 
 
 def test_more_is_better_where_the_metric_says_so(study_facts, make_result):
     study, data = study_facts
-    results = {
-        number: make_result(number, metrics={"dev_accuracy": score, "dev_log_loss": 1.0})
+    results = [
+        make_result(number, metrics={"dev_accuracy": score, "dev_log_loss": 1.0})
         for number, score in enumerate([0.5, 0.9, 0.9, 0.7])
-    }
-    record = RunRecord(study | {"metric": "accuracy"}, data, results)
+    ]
+    record = RunRecord.of(study | {"metric": "accuracy"}, data, results)
     assert record.best().number == 1
-    assert [result.number for result in ranking(record)] == [1, 2, 3, 0]
+    assert record.ranking() == [1, 2, 3, 0]
 
 
 def test_without_a_score_there_is_no_best(write, make_result):

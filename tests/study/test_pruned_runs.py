@@ -229,7 +229,7 @@ def views(folder):
 
 
 def events_of(folder, kind):
-    return [event for _, event in read(folder / JOURNAL) if event["event"] == kind]
+    return [line.event() for line in read(folder / JOURNAL) if line.kind == kind]
 
 
 TRIALS = 40
@@ -485,7 +485,7 @@ def test_the_bytes_of_a_real_run_do_not_depend_on_how_it_was_run(runs, search, w
 
 def test_a_killed_run_repeats_no_trial_that_it_had_finished(runs):
     assert sorted(event["trial"] for event in events_of(runs / "wine killed", "trial")) == list(range(30))
-    assert [event["event"] for _, event in read(runs / "wine killed" / JOURNAL)].count("study") == 1
+    assert [line.kind for line in read(runs / "wine killed" / JOURNAL)].count("study") == 1
 
 
 def test_no_prune_lets_all_trials_run_to_their_end(runs):

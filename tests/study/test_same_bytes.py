@@ -86,7 +86,7 @@ def test_the_bytes_do_not_depend_on_how_it_was_run(runs, way):
 def test_a_killed_run_loses_no_finished_trial_and_repeats_none(runs):
     base, deaths, _ = runs
     assert deaths >= 2
-    events = [event for _, event in read(base / "killed" / JOURNAL)]
+    events = [line.event() for line in read(base / "killed" / JOURNAL)]
     finished = [event["trial"] for event in events if event["event"] == "trial"]
     assert sorted(finished) == list(range(TRIALS))
     assert sum(event["event"] == "start" for event in events) > TRIALS, "it died while trials were running"

@@ -198,7 +198,7 @@ def test_a_run_that_was_ended_often_is_the_run_that_was_not(folders, go, scores,
     assert found.reason == "done"
     alone = go(folders(), scores)
     assert views(folder) == views(alone.folder)
-    finished = [event["trial"] for _, event in read(folder / JOURNAL) if event["event"] == "trial"]
+    finished = [line.trial for line in read(folder / JOURNAL) if line.kind == "trial"]
     assert sorted(finished) == list(range(len(scores)))
 
 
@@ -273,7 +273,7 @@ def test_the_observer_sees_each_result_with_the_best_so_far(folders, go):
 
 def test_every_trial_that_begins_is_noted_with_its_configuration(folders, go):
     found = go(folders(), [0.5, None, 0.25], slots=3)
-    events = [event for _, event in read(found.folder / JOURNAL)]
+    events = [line.event() for line in read(found.folder / JOURNAL)]
     starts = [(event["trial"], event["config"]) for event in events if event["event"] == "start"]
     assert starts == [(number, proposal(number)) for number in range(3)]
     assert events[-1]["event"] == "end"

@@ -161,11 +161,11 @@ class _Own:
         moments = iter(sizes)
         now, size = next(moments)
         settled: dict[int, float] = {}
-        for offset, event in read(self.folder / JOURNAL):
-            while size <= offset:
+        for line in read(self.folder / JOURNAL):
+            while size <= line.offset:
                 now, size = next(moments, (math.inf, math.inf))
-            if event["event"] == "trial":
-                settled[event["trial"]] = now
+            if line.kind == "trial":
+                settled[line.trial] = now
         results = RunRecord.load(self.folder).results
         points: list[Point] = []
         best, now, number = None, 0.0, 0

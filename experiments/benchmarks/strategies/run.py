@@ -44,10 +44,11 @@ def best(table: Table, rows: np.ndarray, observed: np.ndarray) -> float:
 
 def finalists(table: Table, rows: np.ndarray, observed: np.ndarray) -> np.ndarray:
     """The TOP different rows that hpsearch would choose, whoever proposed them."""
-    record = RunRecord(study={"metric": "log_loss"})
-    for number, (row, loss) in enumerate(zip(rows.tolist(), observed.tolist(), strict=True)):
-        record.results[number] = TrialResult(number, table.config(row), TrialState.COMPLETE, {"dev_log_loss": loss})
-    chosen = rows[choose(record, table.space(), len(rows))]
+    results = [
+        TrialResult(number, table.config(row), TrialState.COMPLETE, {"dev_log_loss": loss})
+        for number, (row, loss) in enumerate(zip(rows.tolist(), observed.tolist(), strict=True))
+    ]
+    chosen = rows[choose(RunRecord.of({"metric": "log_loss"}, {}, results), table.space(), len(rows))]
     _, first = np.unique(chosen, return_index=True)
     return chosen[np.sort(first)[:TOP]]
 
