@@ -150,8 +150,12 @@ class Finals:
         return noted is not None and (noted["trials"], noted["repeats"]) == (self.numbers, self._repeats)
 
     def run(self, executor: Executor, observer: Observer, stop: StopRules) -> bool:
-        """Train what is missing; whether all was done before there was a reason to stop."""
-        waiting = self.missing()[::-1]
+        """Train what is missing; whether all was done before there was a reason to stop.
+
+        What took longest before begins first, so that no long training is left to run alone.
+        """
+        results = self._directory.record.results
+        waiting = sorted(self.missing(), key=lambda trial: results[trial.number].seconds)
         running = 0
         while waiting or running:
             if stop.reason():
