@@ -3,9 +3,10 @@
     python engine.py --seconds 60 --seeds 1 --sets german,phoneme --searches random,evolve,tpe,sklearn
     python engine.py --seconds 60 --report
 
-Needs optuna 5 and scikit-learn beside hpsearch. Each line of ../data/engine/results.jsonl is a run, which is not run
-again. All searches on a set with a seed come after each other, then the next set, then the next seed, so that whatever
-there is compares like with like. The report (engine_report.py) goes to the standard output.
+Needs optuna 5 and scikit-learn beside hpsearch. Each line of engine_runs.jsonl is a run, which is not run again; take
+out those of older sources, whose checksum is in each line. All searches on a set with a seed come after each other,
+then the next set, then the next seed, so that whatever there is compares like with like. The report (engine_report.py)
+goes to the standard output.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pathlib import Path
 
 from datasets import SETS
 
-FOLDER = Path(__file__).resolve().parents[1] / "data" / "engine"
+SCORES = Path(__file__).resolve().parents[1] / "data" / "engine" / "scores.jsonl"
 SEARCHES = ("grid", "random", "evolve", "random_unpruned", "evolve_unpruned", "tpe", "sklearn")
 
 
@@ -49,9 +50,8 @@ def main() -> None:
         if unknown := set(names) - set(known):
             parser.error(f"no such {kind}: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     budget = {"seconds": options.seconds, "trials": options.trials, "jobs": options.jobs}
-    store = FOLDER / "results.jsonl"
+    store = Path(__file__).with_name("engine_runs.jsonl")
     if not options.report:
-        FOLDER.mkdir(parents=True, exist_ok=True)
         complete(store, sets, range(options.seeds), searches, budget, options.minutes)
     wanted = [run for run in load(store, budget) if run["set"] in sets and run["search"] in searches]
     print(report([run for run in wanted if run["seed"] < options.seeds], searches, budget))
@@ -66,7 +66,8 @@ def complete(
 
     done = {(known["set"], known["search"], known["seed"]) for known in load(store, budget)}
     subprocess.run([sys.executable, "-m", "hpsearch", "check"], check=True, capture_output=True)  # compiles
-    scores, start = Scores(store.with_name("scores.jsonl")), time.monotonic()
+    SCORES.parent.mkdir(parents=True, exist_ok=True)
+    scores, start = Scores(SCORES), time.monotonic()
     pairs = [(seed, name) for seed in seeds for name in sets]
     for place, (seed, name) in enumerate(pairs):
         first = place % len(searches)
