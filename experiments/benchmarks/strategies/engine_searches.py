@@ -50,10 +50,11 @@ OWN = {
     "evolve": ("evolve",),
     "random_unpruned": ("random", "--no-prune"),
     "evolve_unpruned": ("evolve", "--no-prune"),
+    "grid_finals": ("grid",),
     "random_finals": ("random",),
     "evolve_finals": ("evolve",),
 }
-FINALS_AFTER, FINALS_WITHIN = ("grid", "random", "evolve"), ("random_finals", "evolve_finals")
+FINALS_AFTER, FINALS_WITHIN = ("grid", "random", "evolve"), ("grid_finals", "random_finals", "evolve_finals")
 OTHERS = ("tpe", "tpe_default", "sklearn")
 
 
