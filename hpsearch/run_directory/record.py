@@ -22,7 +22,7 @@ from hpsearch.run_directory.journal import FORMAT, Line, encode, parse, read
 from hpsearch.trial import TrialResult, TrialState, score
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 JOURNAL = "journal.jsonl"
@@ -66,6 +66,12 @@ class Stored(Mapping[int, T]):
     def __getitem__(self, trial: int) -> T:
         return self._make(self._line(int(self.offsets[trial])).event())
 
+    def part(self, trials: Iterable[int]) -> Stored[T]:
+        """Those of these trials that are here."""
+        found = Stored(self._line, self._make)
+        found.offsets.update((trial, self.offsets[trial]) for trial in trials if trial in self.offsets)
+        return found
+
     def __contains__(self, trial: object) -> bool:
         return trial in self.offsets
 
@@ -74,29 +80,6 @@ class Stored(Mapping[int, T]):
 
     def __len__(self) -> int:
         return len(self.offsets)
-
-
-class Chosen(Mapping[int, T]):
-    """A part of a mapping."""
-
-    def __init__(self, whole: Mapping[int, T], keys: Sequence[int]) -> None:
-        self._whole = whole
-        self._keys = keys
-        self._members = keys if isinstance(keys, range) else frozenset(keys)
-
-    def __getitem__(self, key: int) -> T:
-        if key not in self._members:
-            raise KeyError(key)
-        return self._whole[key]
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._members
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._keys)
-
-    def __len__(self) -> int:
-        return len(self._keys)
 
 
 class RunRecord:
@@ -216,10 +199,7 @@ class RunRecord:
         if self.end is None:
             return self.results
         ended = self.end["counted"]
-        numbers = range(ended) if isinstance(ended, int) else sorted(ended)
-        if not all(number in self.results for number in numbers):
-            numbers = [number for number in numbers if number in self.results]
-        return Chosen(self.results, numbers)
+        return self.results.part(range(ended) if isinstance(ended, int) else ended)
 
     def ranking(self, most: int | None = None) -> list[int]:
         """The complete trials that count, best first; of equal ones the lower number. At most so many."""
