@@ -100,10 +100,17 @@ class Study:
         self._goal_place: int | None = None
         best = min(((value, n) for n, value in self._record.scores.items() if n in numbers), default=None)
         self.best = self._record.results[best[1]] if best else None
+        self._tell_what_is_there()
+
+    def _tell_what_is_there(self) -> None:
+        gapless = 0
         for result in self._record.results.values():
             self._tell(result)
             if self._pruner is not None:
                 self._pruner.tell(result.number, result.reports)
+            if result.number == gapless:  # then all before it were proposed and told, so much need not be kept
+                gapless += 1
+                self._strategy.prepare(gapless)
 
     def run(self, executor: Executor, observer: Observer, keep: Callable[[TrialResult], None]) -> str:
         """Go on until the end; return its reason: done, goal, timeout or interrupted.
@@ -119,7 +126,7 @@ class Study:
             reason = self._stop.reason()
             if reason:
                 return self._finish(reason, self._gapless)
-            while len(self._running) < executor.slots and (trial := self._next_trial(executor.slots)):
+            while len(self._running) < executor.capacity and (trial := self._next_trial(executor.slots)):
                 self._directory.start(trial)
                 self._running.add(trial.number)
                 executor.submit(self._with_limits(trial))

@@ -34,9 +34,12 @@ class Column(MutableMapping[int, float]):
         return isinstance(trial, int) and not math.isnan(self._pages.get(trial // PAGE, NOTHING)[trial % PAGE])
 
     def __setitem__(self, trial: int, value: float) -> None:
-        page = self._pages.setdefault(trial // PAGE, NOTHING[:])
-        self._count += math.isnan(page[trial % PAGE])
-        page[trial % PAGE] = value
+        number, place = divmod(trial, PAGE)
+        page = self._pages.get(number)
+        if page is None:
+            page = self._pages[number] = NOTHING[:]
+        self._count += math.isnan(page[place])
+        page[place] = value
 
     def __delitem__(self, trial: int) -> None:
         if trial not in self:

@@ -19,7 +19,7 @@ from hpsearch.errors import JournalError, RunError
 from hpsearch.files import storage_errors
 from hpsearch.run_directory.column import Column
 from hpsearch.run_directory.journal import FORMAT, Line, encode, parse, read
-from hpsearch.trial import TrialResult, TrialState, score
+from hpsearch.trial import TrialResult, TrialState, score, score_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -96,6 +96,7 @@ class RunRecord:
     """
 
     def __init__(self, line: Callable[[int], Line]) -> None:
+        self._line = line
         self.study: dict[str, Any] = {}
         self.data: dict[str, Any] = {}
         self.results = Stored(line, result_of)
@@ -148,13 +149,14 @@ class RunRecord:
             self._note_rare(line.kind, line.event())
 
     def _note_result(self, line: Line) -> None:
-        result = result_of(line.event())
-        self.running.offsets.pop(result.number, None)
-        self.results.offsets[result.number] = line.offset
-        if result.state is TrialState.COMPLETE:
-            self.scores[result.number] = score(result, self.metric, self.maximize)
-        elif result.state is TrialState.FAIL:
-            self.failures.add(result.number)
+        event = line.event()
+        number, state = event["trial"], event["state"]
+        self.running.offsets.pop(number, None)
+        self.results.offsets[number] = line.offset
+        if state == TrialState.COMPLETE:
+            self.scores[number] = score_of(event["metrics"], self.metric, self.maximize)
+        elif state == TrialState.FAIL:
+            self.failures.add(number)
         self.end = self.finalists = None
 
     def _note_rare(self, kind: str, event: dict[str, Any]) -> None:
@@ -200,6 +202,11 @@ class RunRecord:
             return self.results
         ended = self.end["counted"]
         return self.results.part(range(ended) if isinstance(ended, int) else ended)
+
+    def events(self, trial: int) -> list[dict[str, Any]]:
+        """What the journal tells of a trial that has a result, as `events_of` wrote it."""
+        places = (known.offsets[trial] for known in (self.curves, self.results) if trial in known)
+        return [self._line(int(offset)).event() for offset in places]
 
     def ranking(self, most: int | None = None) -> list[int]:
         """The complete trials that count, best first; of equal ones the lower number. At most so many."""
@@ -264,7 +271,7 @@ def trial_event(result: TrialResult) -> dict[str, Any]:
 
 def result_of(event: dict[str, Any]) -> TrialResult:
     """The result that a "trial" event tells, without its curves."""
-    own = ("event", "seq", "crc", "trial", "state", "reports")
+    own = ("event", "trial", "state", "reports")
     rest = {name: value for name, value in event.items() if name not in own}
     reports = [math.inf if score is None else score for score in event.get("reports", [])]
     return TrialResult(number=event["trial"], state=TrialState(event["state"]), reports=reports, **rest)

@@ -56,9 +56,7 @@ def repair(folder: Path) -> Repair:
             with copy.open("rb+") as file:
                 os.fsync(file.fileno())
             sync_folder(folder)
-        own = ("seq", "crc")
-        events = ({name: value for name, value in line.event().items() if name not in own} for line in whole)
-        write_atomically(path, b"".join(encode(number, event) for number, event in enumerate(events)))
+        write_atomically(path, b"".join(encode(number, line.event()) for number, line in enumerate(whole)))
         return Repair(len(whole), left_out, copy)
     finally:
         lock.release()

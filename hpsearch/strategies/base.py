@@ -79,15 +79,18 @@ class Strategy(ABC):
 
         Every earlier trial was asked for or told before. Raises ValueError when it is not `ready`.
         """
-        needs = self._needs(number)
         if not self.ready(number):
-            raise ValueError(f"trial {number} needs the results of trials 0 to {needs - 1}")
-        while self._learned < needs:
-            self._learn(*self._told.pop(self._learned))
-            self._learned += 1
+            raise ValueError(f"trial {number} needs the results of trials 0 to {self._needs(number) - 1}")
+        self.prepare(number)
         config = self._propose(number)
         self._asked[number] = self._note(number, config)
         return config
+
+    def prepare(self, number: int) -> None:
+        """Learn what the proposal for trial `number`, which is `ready`, uses; none before it is asked for any more."""
+        for learned in range(self._learned, self._needs(number)):
+            self._learn(*self._told.pop(learned))
+            self._learned += 1
 
     def tell(self, number: int, config: Config, score: float) -> None:
         """Tell the score (smaller is better, infinity for a failure) of a trial."""
@@ -146,6 +149,9 @@ class GivenStrategy(Strategy):
         self.limit = None
         self.numbers = list(configs)
         self._configs = configs
+
+    def prepare(self, number: int) -> None:
+        """Learn nothing."""
 
     def ready(self, number: int) -> bool:
         """Whether there is a trial of this number."""

@@ -33,6 +33,13 @@ class PlainStrategy(Strategy):
         self.limit = None if space.parameters else 1
         self._defaults = defaults
 
+    def ask(self, number: int) -> Config:
+        """The configuration of trial `number`."""
+        return self._propose(number)
+
+    def tell(self, number: int, config: Config, score: float) -> None:
+        """Learn nothing."""
+
     def _needs(self, number: int) -> int:  # noqa: ARG002 - whatever the number
         return 0
 

@@ -180,7 +180,10 @@ def test_a_file_system_without_locks(tmp_path, monkeypatch):
 class Nothing:
     """A strategy or executor of which nothing is asked."""
 
-    slots = 1
+    slots = capacity = 1
+
+    def prepare(self, _):
+        """Listen."""
 
     def tell(self, *_):
         """Listen."""
@@ -213,7 +216,7 @@ def test_the_costliest_of_the_last_trials_begin_first_and_nothing_else_changes(o
     begun = []
 
     class Executor(Nothing):
-        slots = 2
+        slots = capacity = 2
 
         def submit(self, trial):
             begun.append(trial.number)

@@ -50,6 +50,9 @@ class Learning(Strategy):
     def ready(self, number):
         return all(n in self.told for n in range(number - self.lag + 1))
 
+    def prepare(self, number):
+        assert self.ready(number)
+
     def _propose(self, number):
         raise AssertionError("ask is our own")
 

@@ -55,6 +55,9 @@ class Attentive(Strategy):
     def ready(self, number):
         return True
 
+    def prepare(self, number):
+        assert {told for told, _ in self.told} >= {*range(number)}
+
     def _propose(self, number):
         raise AssertionError("ask is our own")
 
