@@ -160,7 +160,7 @@ class Finals:
         while waiting or running:
             if stop.reason():
                 return False
-            while waiting and running < executor.slots:
+            while waiting and running < executor.capacity:
                 executor.submit(waiting.pop())
                 running += 1
             results = executor.wait(WAIT_SECONDS)

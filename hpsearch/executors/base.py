@@ -16,12 +16,17 @@ if TYPE_CHECKING:
 
 
 class Executor(ABC):
-    """Runs trials. Submit at most `slots` at a time, then wait for results; they come in any order.
+    """Runs trials, `slots` at a time. Submit at most `capacity`, then wait for results; they come in any order.
 
     A context manager: leaving it ends whatever is still running.
     """
 
     slots: int
+
+    @property
+    def capacity(self) -> int:
+        """How many trials may be submitted and have no result now: the slots, and what should wait for them."""
+        return self.slots
 
     @abstractmethod
     def submit(self, trial: Trial) -> None:

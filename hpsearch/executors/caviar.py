@@ -14,7 +14,7 @@ import sys
 import time
 from collections import Counter, deque
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import connection, forkserver
 from typing import TYPE_CHECKING
 
@@ -36,6 +36,8 @@ MAX_DEATHS_IN_ROW = 20
 START_ATTEMPTS = 5
 START_SECONDS = 120.0  # the first one may wait for the engine to be loaded, on a busy machine
 GRACE_SECONDS = 1.0  # a worker ends its own trial at the timeout; only one that hangs is killed
+SHORT_SECONDS = 0.1  # of such trials a worker has the next one waiting: what it might do for an idle one costs no more
+MEMORY = 0.1  # share of the latest trial in the mean of how long trials take
 
 
 class WorkersDieError(NoValidTrialError):
@@ -44,19 +46,24 @@ class WorkersDieError(NoValidTrialError):
 
 @dataclass
 class _Worker:
+    """A process and what was sent to it: the first of `trials` is the one that it runs."""
+
     number: int
     process: ForkServerProcess
     pipe: connection.Connection
     ready: bool = False
-    trial: Trial | None = None
+    trials: deque[Trial] = field(default_factory=deque)
     deadline: float | None = None  # of time.monotonic: to be ready, then to end the trial
 
 
 class CaviarExecutor(Executor):
     """`jobs` worker processes for the data that were saved in `folder`, by repeat (see data.sharing).
 
-    A worker that dies costs one attempt of its trial; a trial that kills three workers fails, and the run goes on.
-    What a worker raises is raised by `wait`; WorkersDieError when twenty in a row die before they are ready.
+    A worker that dies costs one attempt of the trial that it ran; a trial that kills three workers fails, and the run
+    goes on. What a worker raises is raised by `wait`; WorkersDieError when twenty in a row die before they are ready.
+
+    Where trials are short, each worker is sent the next one while it runs another, so that it never waits for this
+    process, which writes and proposes meanwhile.
     """
 
     def __init__(self, folder: Path, settings: TrialSettings, jobs: int) -> None:
@@ -64,8 +71,9 @@ class CaviarExecutor(Executor):
         self._folder = folder
         self._settings = settings
         self._waiting: deque[Trial] = deque()
-        self._deaths: Counter[int] = Counter()
+        self._deaths: Counter[tuple[int, int]] = Counter()
         self._deaths_in_row = 0
+        self._seconds = math.inf  # that a trial takes, by the latest ones
         start_server()
         self._context = multiprocessing.get_context("forkserver")
         self._workers = [self._start(number) for number in range(jobs)]
@@ -87,26 +95,38 @@ class CaviarExecutor(Executor):
         theirs.close()
         return _Worker(number, process, ours, deadline=time.monotonic() + START_SECONDS)
 
+    @property
+    def capacity(self) -> int:
+        """Twice as many as there are processes where trials are short."""
+        return self.slots * self._depth
+
+    @property
+    def _depth(self) -> int:
+        return 2 if self._seconds < SHORT_SECONDS else 1
+
     def submit(self, trial: Trial) -> None:
-        """Give the trial to an idle worker, or let it wait for one."""
+        """Give the trial to the worker that has the fewest, or let it wait for one."""
         self._waiting.append(trial)
         self._dispatch()
 
     def _dispatch(self) -> None:
-        for worker in self._workers:
-            if worker.trial is None and self._waiting:
-                worker.trial = self._waiting.popleft()
-                try:
-                    worker.pipe.send(worker.trial)
-                except OSError:  # it died while idle; `wait` sees the end of its pipe and replaces it
-                    self._waiting.appendleft(worker.trial)
-                    worker.trial = None
-                if worker.ready:
-                    self._set_deadline(worker)
+        while self._waiting:
+            worker = min(self._workers, key=lambda worker: len(worker.trials))
+            if len(worker.trials) >= self._depth:
+                return
+            trial = self._waiting.popleft()
+            try:
+                worker.pipe.send(trial)
+            except OSError:  # it died; `wait` sees the end of its pipe and replaces it
+                self._waiting.appendleft(trial)
+                return
+            worker.trials.append(trial)
+            if worker.ready and len(worker.trials) == 1:
+                self._set_deadline(worker)
 
     def _set_deadline(self, worker: _Worker) -> None:
-        """The time of a trial counts from when a worker that is ready has it."""
-        limited = self._settings.trial_timeout and worker.trial
+        """The time of a trial counts from when a worker that is ready begins it."""
+        limited = self._settings.trial_timeout and worker.trials
         worker.deadline = time.monotonic() + self._settings.trial_timeout + GRACE_SECONDS if limited else None
 
     def wait(self, seconds: float) -> list[TrialResult | RungReport]:
@@ -152,7 +172,10 @@ class CaviarExecutor(Executor):
             self._set_deadline(worker)
             return None
         if kind == "result":
-            worker.trial = worker.deadline = None
+            worker.trials.popleft()
+            self._set_deadline(worker)
+            known = content.seconds if self._seconds == math.inf else self._seconds
+            self._seconds = known + MEMORY * (content.seconds - known)
         return content
 
     def _bury(self, worker: _Worker) -> TrialResult | None:
@@ -166,36 +189,40 @@ class CaviarExecutor(Executor):
                 raise WorkersDieError(
                     f"{MAX_DEATHS_IN_ROW} worker processes died before they began, the last by {cause}"
                 )
-        if worker.trial is None:
-            return None
-        if not worker.ready:  # not the trial's fault
-            self._waiting.appendleft(worker.trial)
-            return None
-        self._deaths[worker.trial.number] += 1
-        if self._deaths[worker.trial.number] < MAX_DEATHS_OF_TRIAL:
-            self._waiting.appendleft(worker.trial)
-            return None
-        return self._failed(
-            worker, f"crashed: {MAX_DEATHS_OF_TRIAL} worker processes died of it, the last one by {cause}"
-        )
+        if worker.trials and worker.ready:  # else it is no trial's fault
+            head = worker.trials[0]
+            self._deaths[head.number, head.repeat] += 1
+            if self._deaths[head.number, head.repeat] >= MAX_DEATHS_OF_TRIAL:
+                many = f"{MAX_DEATHS_OF_TRIAL} worker processes died of it"
+                return self._failed(worker, f"crashed: {many}, the last one by {cause}")
+        self._take_back(worker)
+        return None
 
-    @staticmethod
-    def _failed(worker: _Worker, reason: str) -> TrialResult:
+    def _failed(self, worker: _Worker, reason: str) -> TrialResult:
+        """The result of the trial that a dead worker ran; what waited behind it is taken back."""
+        trial = worker.trials.popleft()
+        self._take_back(worker)
         return TrialResult(
-            worker.trial.number,
-            worker.trial.config,
+            trial.number,
+            trial.config,
             TrialState.FAIL,
             error=reason,
             started=time.time(),
             worker=worker.number,
-            reports=[math.inf] * len(worker.trial.limits),
+            reports=[math.inf] * len(trial.limits),
+            repeat=trial.repeat,
         )
+
+    def _take_back(self, worker: _Worker) -> None:
+        """Let the trials of a dead worker wait for another one, before all others."""
+        self._waiting.extendleft(reversed(worker.trials))
+        worker.trials.clear()
 
     def abandon(self) -> None:
         """Replace the workers that are busy."""
         self._waiting.clear()
         for place, worker in enumerate(self._workers):
-            if worker.trial is not None:
+            if worker.trials:
                 _kill(worker)
                 self._workers[place] = self._start(worker.number)
 

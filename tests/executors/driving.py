@@ -30,7 +30,7 @@ def gather(executor, trials, meanwhile=lambda: None):
     deadline = time.monotonic() + PATIENCE_SECONDS
     while waiting or running:
         assert time.monotonic() < deadline, f"{running} trials never came back"
-        while waiting and running < executor.slots:
+        while waiting and running < executor.capacity:
             executor.submit(waiting.pop(0))
             running += 1
         found = executor.wait(0.02)

@@ -64,7 +64,8 @@ def long_expected(undisturbed):
 
 def holder(executor, number):
     """The process that works on a trial; None while no process has begun it."""
-    return next((w.process.pid for w in executor._workers if w.ready and w.trial and w.trial.number == number), None)
+    at_work = ((w.process.pid, w.trials[0].number) for w in executor._workers if w.ready and w.trials)
+    return next((pid for pid, head in at_work if head == number), None)
 
 
 def pids(executor):
@@ -100,9 +101,9 @@ def test_workers_killed_at_any_moment_lose_and_double_nothing(caviar, expected):
     def kill_somebody():
         """One at a time, and none while a third death of the same trial is possible."""
         worker = chance.choice(executor._workers)
-        trials = [*executor._waiting, *(w.trial for w in executor._workers if w.trial)]
-        risky = any(executor._deaths[trial.number] == 2 for trial in trials)
-        if worker.trial and not risky and not killed & set(pids(executor)):
+        trials = [*executor._waiting, *(trial for w in executor._workers for trial in w.trials)]
+        risky = any(executor._deaths[trial.number, 0] == 2 for trial in trials)
+        if worker.trials and not risky and not killed & set(pids(executor)):
             killed.add(worker.process.pid)
             os.kill(worker.process.pid, signal.SIGKILL)
 
@@ -131,6 +132,60 @@ def test_a_trial_that_kills_three_workers_fails_and_the_others_go_on(caviar, exp
     assert crashed.error == "crashed: 3 worker processes died of it, the last one by signal SIGKILL"
     assert crashed.config == ENDLESS
     assert by_number(result for result in results if result.number != 50) == expected
+
+
+def test_a_training_of_a_final_that_crashes_fails_as_that(caviar):
+    executor = caviar(1)
+    victims = set()
+
+    def crash():
+        pid = holder(executor, 4)
+        if pid is not None and pid not in victims:
+            victims.add(pid)
+            os.kill(pid, signal.SIGKILL)
+
+    (crashed,) = gather(executor, [Trial(4, ENDLESS, repeat=2)], crash)
+    assert (crashed.number, crashed.repeat, crashed.state) == (4, 2, TrialState.FAIL)
+
+
+def test_where_trials_are_short_a_worker_has_the_next_one_waiting(caviar, expected):
+    executor = caviar(2)
+    assert executor.capacity == 2
+    first = gather(executor, SHORT[:2])
+    assert executor.capacity == 4
+    for trial in SHORT[2:6]:
+        executor.submit(trial)
+    assert [len(worker.trials) for worker in executor._workers] == [2, 2]
+    results = []
+    until(lambda: results.extend(executor.wait(0.02)) or len(results) == 4)
+    assert by_number([*first, *results, *gather(executor, SHORT[6:])]) == expected
+
+
+def test_only_the_trial_that_a_dead_worker_ran_is_blamed(caviar, expected):
+    executor = caviar(1)
+    results = gather(executor, SHORT[:2])
+    assert executor.capacity == 2
+    victims, behind = set(), set()
+
+    def crash():
+        pid = holder(executor, 50)
+        if pid is not None and pid not in victims:
+            victims.add(pid)
+            behind.update(trial.number for trial in [*executor._workers[0].trials][1:])
+            os.kill(pid, signal.SIGKILL)
+
+    results += gather(executor, [Trial(50, ENDLESS), SHORT[2]], crash)
+    assert behind == {2}
+    assert executor._deaths == {(50, 0): 3}
+    crashed = results.pop(next(place for place, result in enumerate(results) if result.number == 50))
+    assert crashed.error.startswith("crashed: 3 worker processes died of it")
+    assert by_number(results) == {number: expected[number] for number in range(3)}
+
+
+def test_long_trials_wait_for_an_idle_worker(caviar):
+    executor = caviar(2)
+    executor._seconds = 1.0
+    assert executor.capacity == 2
 
 
 def test_deaths_are_counted_for_each_trial(caviar, long_expected):

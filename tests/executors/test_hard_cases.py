@@ -51,7 +51,7 @@ def test_trials_that_crash_one_after_the_other_do_not_end_the_run(shared_wine):
             end = time.monotonic() + 60
             while len(found) == number and time.monotonic() < end:
                 worker = executor._workers[0]
-                if worker.ready and worker.trial:
+                if worker.ready and worker.trials:
                     os.kill(worker.process.pid, signal.SIGKILL)
                 found += executor.wait(0.02)
         executor.submit(Trial(8, {"epochs": 1}))
