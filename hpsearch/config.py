@@ -10,7 +10,16 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ByteSize,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from hpsearch import strict_yaml
 from hpsearch.engine.hyperparameters import AUGMENTATIONS, HYPERPARAMETERS, METRIC_NAMES, canonical
@@ -67,6 +76,16 @@ def _earlier(value: Any) -> Any:
     raise ValueError("it must be a run directory, @ and a CSV file, or a list of trials such as {lr: 0.01, units: 64}")
 
 
+def _bytes(value: Any) -> Any:
+    """`500M` or `2G` as bytes; with an i, as in `2GiB`, in powers of 1024."""
+    try:
+        return int(_SIZE.validate_python(value))
+    except ValidationError:
+        raise ValueError("it must be a size such as 500M, 2G or 2GiB") from None
+
+
+_SIZE = TypeAdapter(ByteSize)
+Bytes = Annotated[int, BeforeValidator(_bytes)]
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, allow_inf_nan=False)]
 Name = Annotated[str, BeforeValidator(_words)]
 Names = Annotated[tuple[str, ...], BeforeValidator(lambda value: _words(value if isinstance(value, list) else [value]))]
@@ -132,12 +151,13 @@ class DataConfig(Section):
 
 
 class BudgetConfig(Section):
-    """How much may be spent: trials in all, epochs of a full trial, seconds for the run and for one trial."""
+    """How much may be spent: trials in all, epochs of a full one, seconds for the run, seconds and bytes for one."""
 
     trials: Annotated[int, Field(ge=1, le=10**9)] | None = None
     epochs: Annotated[int, Field(ge=1, le=10**6)] | None = None
     timeout: Seconds | None = None
     trial_timeout: Seconds | None = None
+    trial_memory: Annotated[Bytes, Field(gt=0)] | None = None
 
 
 class StrategyConfig(Section):

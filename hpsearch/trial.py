@@ -94,11 +94,15 @@ class TrialResult:
 
 @dataclass(frozen=True)
 class TrialSettings:
-    """What all trials of a study share. `rungs` are the epochs at which they are compared while they run."""
+    """What all trials of a study share: among it the most seconds and bytes that one may take (None: no limit).
+
+    `rungs` are the epochs at which they are compared while they run.
+    """
 
     seed: int
     metric: str
     trial_timeout: float | None = None
+    trial_memory: int | None = None
     rungs: tuple[int, ...] = ()
 
 
@@ -136,6 +140,7 @@ def run_trial(trial: Trial, data: SearchData, settings: TrialSettings, watch: Wa
     """
     # The engine takes a second to load, and commands that only read results need none.
     from hpsearch.engine.network import Network, Training, start_engine  # noqa: PLC0415
+    from hpsearch.memory import memory_limit  # noqa: PLC0415
     from hpsearch.seeds import Purpose, stream_key  # noqa: PLC0415
 
     start_engine()
@@ -163,24 +168,26 @@ def run_trial(trial: Trial, data: SearchData, settings: TrialSettings, watch: Wa
         repeat=trial.repeat,
     )
     try:
-        training = Training(network, train, dev)
-        limits = iter(trial.limits)
-        epoch, limit = next(limits, (None, math.inf))
-        while training.advance(until=epoch):
-            if settings.trial_timeout and time.perf_counter() - clock > settings.trial_timeout:
-                result.error = f"timeout: longer than {settings.trial_timeout:g} s"
-                break
+        with memory_limit(settings.trial_memory):
+            training = Training(network, train, dev)
+            limits = iter(trial.limits)
+            epoch, limit = next(limits, (None, math.inf))
+            while training.advance(until=epoch):
+                if settings.trial_timeout and time.perf_counter() - clock > settings.trial_timeout:
+                    result.error = f"timeout: longer than {settings.trial_timeout:g} s"
+                    break
+                if watch:
+                    watch(trial, training)
+                if training.epochs == epoch:
+                    if limit < best_scores(training, data.target_sd, settings.metric)[-1] < math.inf:
+                        result.state = TrialState.PRUNED
+                        break
+                    epoch, limit = next(limits, (None, math.inf))
             if watch:
                 watch(trial, training)
-            if training.epochs == epoch:
-                if limit < best_scores(training, data.target_sd, settings.metric)[-1] < math.inf:
-                    result.state = TrialState.PRUNED
-                    break
-                epoch, limit = next(limits, (None, math.inf))
-        if watch:
-            watch(trial, training)
     except MemoryError:
-        result.error = f"memory: no room for {network.parameters} parameters"
+        room = "" if settings.trial_memory is None else f" in {settings.trial_memory / 1e9:.3g} GB"
+        result.error = f"memory: no room{room} for {network.parameters} parameters"
         result.reports = [math.inf] * len(settings.rungs)
         return result
     _record(result, training, train, dev, data, settings)
@@ -297,7 +304,12 @@ def _digits(value: float) -> float:
 
 def score(result: TrialResult, metric: str, maximize: bool) -> float:  # noqa: FBT001
     """The value to minimise, of a pruned trial the best that it came to; infinity for a trial without one."""
-    value = result.metrics.get(f"dev_{metric}", math.nan) if result.state is not TrialState.FAIL else math.nan
+    return math.inf if result.state is TrialState.FAIL else score_of(result.metrics, metric, maximize)
+
+
+def score_of(metrics: Mapping[str, float], metric: str, maximize: bool) -> float:  # noqa: FBT001
+    """The value to minimise among these metrics of a trial that has not failed; infinity if it is not there."""
+    value = metrics.get(f"dev_{metric}", math.nan)
     if math.isnan(value):
         return math.inf
     return -value if maximize else value

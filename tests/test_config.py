@@ -190,6 +190,8 @@ def test_wanted_normalizations():
         ({"data.split.tset": "0"}, "data.split.tset: there is no such key; did you mean 'test'?"),
         ({"metric": "logloss"}, "metric: 'logloss' is not allowed; did you mean 'log_loss'?"),
         ({"strategy.name": "rondom"}, "strategy.name: 'rondom' is not allowed; did you mean 'random'?"),
+        ({"budget.trial_memory": "3x"}, "budget.trial_memory: '3x': it must be a size such as 500M, 2G or 2GiB"),
+        ({"budget.trial_memory": "0"}, "budget.trial_memory: '0': it must be greater than 0"),
         ({"budget.timeout": "3x"}, "budget.timeout: '3x': it must be a time such as 45s, 30m or 1.5h"),
         ({"budget.timeout": "0"}, "budget.timeout: '0': it must be greater than 0"),
         ({"budget.trials": "0"}, "budget.trials: '0': it must be greater than or equal to 1"),

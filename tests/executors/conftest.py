@@ -13,8 +13,8 @@ def caviar(shared_wine):
     """A function that makes a caviar executor, closed at the end of the test."""
     made = []
 
-    def make(jobs, *, seed=SETTINGS.seed, trial_timeout=None):
-        made.append(CaviarExecutor(shared_wine, TrialSettings(seed, SETTINGS.metric, trial_timeout), jobs))
+    def make(jobs, *, seed=SETTINGS.seed, **limits):
+        made.append(CaviarExecutor(shared_wine, TrialSettings(seed, SETTINGS.metric, **limits), jobs))
         return made[-1]
 
     yield make
@@ -26,8 +26,8 @@ def caviar(shared_wine):
 def panda(wine):
     """A function that makes a panda executor."""
 
-    def make(*, seed=SETTINGS.seed, trial_timeout=None, watch=lambda *_: None, should_stop=lambda: False):
-        return PandaExecutor(lambda _: wine, TrialSettings(seed, SETTINGS.metric, trial_timeout), watch, should_stop)
+    def make(*, seed=SETTINGS.seed, watch=lambda *_: None, should_stop=lambda: False, **limits):
+        return PandaExecutor(lambda _: wine, TrialSettings(seed, SETTINGS.metric, **limits), watch, should_stop)
 
     return make
 

@@ -1,6 +1,7 @@
 """The law of executors: each trial comes back once, and nobody can tell from a result where it was run."""
 
 import multiprocessing
+import resource
 
 import pytest
 from executors.driving import ENDLESS, LONG, SHORT, by_number, gather, until
@@ -61,6 +62,22 @@ def test_a_network_too_large_for_the_memory_fails(executor_kind, expected):
     assert results[100].state is TrialState.FAIL
     assert results[100].error.startswith("memory: ")
     assert by_number([results[0]])[0] == expected[0]
+
+
+def test_a_trial_over_its_memory_fails_and_the_next_one_runs(executor_kind, expected):
+    large = {"layers": 2, "units": 4096, "epochs": 1}  # 17 million parameters of 4 bytes, each several times
+    with executor_kind(trial_memory=100_000_000) as executor:
+        found = {result.number: result for result in gather(executor, [Trial(100, large), *SHORT[:3]])}
+    late = found.pop(100)
+    assert late.state is TrialState.FAIL
+    assert late.error == f"memory: no room in 0.1 GB for {late.parameters} parameters"
+    assert by_number(found.values()) == {number: expected[number] for number in range(3)}
+
+
+def test_the_limit_of_memory_ends_with_the_trial(panda):
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    gather(panda(trial_memory=100_000_000), SHORT[:1])
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
 
 
 def test_leaving_ends_what_still_runs(executor_kind):
