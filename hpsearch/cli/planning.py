@@ -239,6 +239,26 @@ def only_numbers(text: str, strategy: Strategy) -> list[int]:
     return sorted(numbers)
 
 
+def independent(command: str, shard: str) -> dict[str, Any]:
+    """What a study must say so that no trial of it needs the results of others, which other shards have."""
+    if command == "evolve":
+        raise ConfigError(f"--shard {shard}: evolve learns from all results; use grid or random, or caviar")
+    return {"strategy.rounds" if command == "grid" else "strategy.densify": 0, "prune": False}
+
+
+def shard_numbers(text: str, numbers: Sequence[int], strategy: Strategy) -> list[int]:
+    """Every n-th of the trials, from the i-th on, where the text is i/n; the strategy is asked for those before."""
+    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
+    if not match or not 1 <= int(match[1]) <= int(match[2]):
+        raise ConfigError(f"--shard {text}: it must be I/N with I from 1 to N, such as 2/4")
+    shard = list(numbers[int(match[1]) - 1 :: int(match[2])])
+    if not shard:
+        raise ConfigError(f"--shard {text}: there are only {len(numbers)} trials to share")
+    for number in numbers[: numbers.index(shard[-1])]:  # what was tried before is not tried again
+        strategy.ask(number)
+    return shard
+
+
 def recorded(source: str) -> dict[int, dict[str, Any]]:
     """The configurations of the run whose study.yaml the source is; none if it is not that of a run.
 

@@ -93,7 +93,12 @@ class SearchRun:
         data_facts = {"task": plan.data.task, "sha256": plan.data.sha256, "rows": plan.data.rows}
         study_facts = plan.study.model_copy(update={"run": None}).to_dict()
         with open_run(
-            self._folder, study_facts, data_facts, _provenance(plan), overwrite=self._overwrite, earlier=plan.earlier
+            self._folder,
+            study_facts,
+            data_facts,
+            provenance(plan.data.sha256),
+            overwrite=self._overwrite,
+            earlier=plan.earlier,
         ) as directory:
             self._record = record = directory.record
             done = sum(number in record.results for number in self._numbers) if record.results else 0
@@ -206,7 +211,8 @@ class SearchRun:
 
         study = self._plan.study
         rungs = self._plan.pruner.rungs if self._plan.pruner else ()
-        settings = TrialSettings(study.seed, study.metric, study.budget.trial_timeout, rungs)
+        budget = study.budget
+        settings = TrialSettings(study.seed, study.metric, budget.trial_timeout, budget.trial_memory, rungs)
         if self._mode is Mode.PANDA or idle:
             data = functools.cache(self._plan.data_of)
             return PandaExecutor(data, settings, progress.watch, lambda: self._stop.reason() is not None)
@@ -283,8 +289,8 @@ class SearchRun:
         say(f"next: hpsearch show {self._folder}, hpsearch evaluate {self._folder}")
 
 
-def _provenance(plan: Plan) -> dict[str, Any]:
-    """What study.yaml notes of its making."""
+def provenance(sha256: str) -> dict[str, Any]:
+    """What study.yaml notes of its making; `sha256` is that of the data."""
     import importlib.metadata
     import platform
 
@@ -294,6 +300,6 @@ def _provenance(plan: Plan) -> dict[str, Any]:
     versions = {"hpsearch": __version__, "python": platform.python_version()}
     return {
         "command": shlex.join(["hpsearch", *sys.argv[1:]]),
-        "data_sha256": plan.data.sha256,
+        "data_sha256": sha256,
         "versions": versions | {name: importlib.metadata.version(name) for name in packages},
     }

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hpsearch.cli.planning import make_plan, only_numbers, recorded, settings, trial_numbers
+from hpsearch.cli.planning import (
+    independent,
+    make_plan,
+    only_numbers,
+    recorded,
+    settings,
+    shard_numbers,
+    trial_numbers,
+)
 from hpsearch.cli.printing import Format, FormatOption
 from hpsearch.cli.progress import ProgressStyle, say
 from hpsearch.cli.running import Mode, SearchRun, job_count
@@ -113,6 +121,10 @@ def search(
         str | None,
         typer.Option(metavar="TIME", envvar="HPSEARCH_TRIAL_TIMEOUT", help="Fail a trial after this long."),
     ] = None,
+    trial_memory: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", envvar="HPSEARCH_TRIAL_MEMORY", help="Fail a trial that needs more: 500M, 2G."),
+    ] = None,
     goal: Annotated[
         str | None, typer.Option(metavar="X", envvar="HPSEARCH_GOAL", help="End as soon as the metric is this good.")
     ] = None,
@@ -158,6 +170,14 @@ def search(
         str | None,
         typer.Option(metavar="TRIALS", help="Run only these trials of the study: 17 or 3,17 or 10-19."),
     ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            envvar="HPSEARCH_SHARD",
+            help="grid, random: run share I of N, here or on another machine; `hpsearch merge` joins them.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the trials and what they will cost; run nothing.")
     ] = False,
@@ -183,10 +203,14 @@ def search(
         raise ConfigError("--require-goal: needs --goal X")
     if plain and context.info_name != "random":
         raise ConfigError(f"--plain: {context.info_name} has no plain form; it is for hpsearch random")
-    overrides = {"strategy.name": context.info_name} | settings(setting or [])
+    if shard and only:
+        raise ConfigError("--shard and --only: both say which trials to run; give one of them")
+    alone = independent(context.info_name, shard) if shard else {}
+    overrides = {"strategy.name": context.info_name} | settings(setting or []) | alone
     flags = {
         "data.target": target, "budget.trials": trials, "budget.epochs": epochs, "metric": metric, "seed": seed,
-        "budget.timeout": timeout, "budget.trial_timeout": trial_timeout, "goal": goal, "max_failures": max_failures,
+        "budget.timeout": timeout, "budget.trial_timeout": trial_timeout,
+        "budget.trial_memory": trial_memory, "goal": goal, "max_failures": max_failures,
         "strategy.lag": lag, "prune": prune, "finalists.top": finalists, "from": earlier,
         "strategy.plain": plain or None,
     }  # fmt: skip
@@ -200,6 +224,8 @@ def search(
     if only and not plan.study.given() and (known := recorded(source)):
         plan = replace(plan, strategy=GivenStrategy(plan.strategy.space, known), pruner=None)
     numbers = only_numbers(only, plan.strategy) if only else trial_numbers(plan.study, plan.strategy)
+    if shard:
+        numbers = shard_numbers(shard, numbers, plan.strategy)
     if dry_run:
         _print_dry_run(plan, numbers, form, job_count(jobs) if mode is Mode.CAVIAR else 1)
         return

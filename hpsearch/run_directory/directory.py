@@ -212,17 +212,21 @@ def _remove_run(folder: Path) -> None:
 
 
 def _check_same(directory: RunDirectory, study: dict[str, Any], data: dict[str, Any]) -> None:
-    found = {key: pair for key, *pair in _differences(directory.record.study, study) if key not in MAY_DIFFER}
+    if told := differences(directory.record, study, data):
+        raise RunError(f"{directory.folder}: holds another study: {told} (choose another -o DIR, or --overwrite)")
+
+
+def differences(record: RunRecord, study: dict[str, Any], data: dict[str, Any]) -> str:
+    """What makes a study and its data another one than that of a run, for people; empty if nothing does."""
+    found = {key: pair for key, *pair in _differences(record.study, study) if key not in MAY_DIFFER}
     if "space.epochs" in found:
         found.pop("budget.epochs", None)  # the same said twice
     if any(key.startswith("from.") for key in found):
         found = {key: pair for key, pair in found.items() if not key.startswith("space.")}  # that of the trials given
-    differences = [f"{key} is {_short(before)} there and {_short(now)} here" for key, (before, now) in found.items()]
-    if directory.record.data["sha256"] != data["sha256"]:
-        differences.insert(0, "the data file has changed")
-    if differences:
-        shown = "; ".join(differences[:5]) + (f"; and {len(differences) - 5} more" if len(differences) > 5 else "")
-        raise RunError(f"{directory.folder}: holds another study: {shown} (choose another -o DIR, or --overwrite)")
+    lines = [f"{key} is {_short(before)} there and {_short(now)} here" for key, (before, now) in found.items()]
+    if record.data["sha256"] != data["sha256"]:
+        lines.insert(0, "the data file has changed")
+    return "; ".join(lines[:5]) + (f"; and {len(lines) - 5} more" if len(lines) > 5 else "")
 
 
 def _union(before: int | list[int], now: int | list[int]) -> int | list[int]:
