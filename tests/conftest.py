@@ -32,6 +32,10 @@ DATA = {"task": "classification", "sha256": "0" * 64, "rows": {"train": 106, "de
 METRICS = ("dev_log_loss", "train_log_loss", "dev_accuracy", "train_accuracy")
 
 
+def pytest_addoption(parser):
+    parser.addoption("--torture", action="store_true", help="faults by the thousand; takes an hour")
+
+
 def pytest_configure(config):
     if os.environ.get("NUMBA_DISABLE_JIT") == "1":
         # Compiled arithmetic is silent where SplitMix64 counts modulo 2^64 and where a diverging network overflows.
