@@ -38,6 +38,15 @@ def write_atomically(path: Path, content: bytes) -> None:
         sync_folder(path.parent)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it where there are none; they survive a power cut. Raises StorageError."""
+    with storage_errors(folder):
+        missing = [place for place in (folder, *folder.parents) if not place.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        for made in missing:
+            sync_folder(made.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Make new names in `folder` survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)

@@ -21,7 +21,7 @@ from hpsearch.data.preparing import Preparation
 from hpsearch.diagnosis.confidence import trust_marks
 from hpsearch.engine.network import Network
 from hpsearch.errors import ConfigError, HpsearchError, RunError
-from hpsearch.files import storage_errors, write_atomically
+from hpsearch.files import make_folder, storage_errors, write_atomically
 from hpsearch.trial import SCALED_METRICS
 
 if TYPE_CHECKING:
@@ -70,8 +70,7 @@ class Model:
 
     def save(self, folder: Path) -> None:
         """Write both files, each in one step; the description, which names the weights by checksum, comes last."""
-        with storage_errors(folder):
-            folder.mkdir(exist_ok=True)
+        make_folder(folder)
         weights = safetensors.numpy.save(self._tensors(), metadata={"format": "np"})
         description = {
             "format": FORMAT,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch import strict_yaml
 from hpsearch.errors import HpsearchError, RunError
-from hpsearch.files import storage_errors, write_atomically
+from hpsearch.files import make_folder, storage_errors, write_atomically
 from hpsearch.run_directory.journal import FORMAT, Journal, read
 from hpsearch.run_directory.lock import RunLock
 from hpsearch.run_directory.record import JOURNAL, LOCK, Lines, RunRecord, events_of, trial_event
@@ -151,8 +151,7 @@ def open_run(
     nothing is touched then.
     """
     _check_folder(folder)
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     lock = RunLock(folder / LOCK)
     try:
         if overwrite:
