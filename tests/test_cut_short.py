@@ -10,7 +10,7 @@ import pytest
 
 from hpsearch.data.parts import Part, empty_labels, empty_targets
 from hpsearch.executors.worker import _RungReporter
-from hpsearch.run_directory.journal import decode, encode
+from hpsearch.run_directory.journal import encode, parse
 from hpsearch.run_directory.record import events_of, result_of
 from hpsearch.trial import Trial, TrialSettings, TrialState, cut_short, run_trial, score
 
@@ -229,7 +229,7 @@ def test_a_trial_that_diverges_on_dev_at_a_rung_has_ended_there():
 
 
 def journalled(result):
-    return result_of(decode(encode(0, events_of(result)[1]).rstrip(b"\n")))
+    return result_of(parse(0, encode(0, events_of(result)[1])[:-1]).event())
 
 
 def test_the_journal_keeps_what_is_told_of_a_trial_that_was_cut_short(whole):
