@@ -12,6 +12,7 @@ from scipy import optimize, stats
 from hpsearch.engine.network import Training
 
 ROWS = 3
+LEAST_SHARE = 0.5 - 1e-3
 
 
 def start(task, *, alpha=1.0, rows=ROWS, keys=(*KEYS, 33, 44), **hyperparameters):
@@ -23,7 +24,8 @@ def start(task, *, alpha=1.0, rows=ROWS, keys=(*KEYS, 33, 44), **hyperparameters
 def explain(training, net, epoch, *, guesses=(0.6, 0.75, 0.9), free=slice(None)):
     """Make the epoch's only update; the shares (of rows as shuffled) that explain it best, and what they leave over.
 
-    Also the mean loss of the own labels that goes with them. `free` are the places of the rows that may matter.
+    Also the mean loss of the own labels that goes with them. `free` are the places of the rows that may matter. An own
+    share is at least a half, up to rounding; shares below may explain an update too, for it is quadratic in them.
     """
     order = reference.epoch_order(len(training.train.inputs), KEYS[1], epoch)
     X, y, rules = training.train.inputs[order].astype(np.float64), training.train.y[order], rules_of(training)
@@ -51,7 +53,9 @@ def explain(training, net, epoch, *, guesses=(0.6, 0.75, 0.9), free=slice(None))
         return np.concatenate([(g - m).ravel() for g, m in zip(gradients, moved, strict=True)])
 
     starts = [np.full(len(np.ones(len(X))[free]), guess) for guess in guesses]
-    fits = [optimize.least_squares(misses, s, bounds=(0, 1), xtol=1e-12, ftol=1e-12, gtol=1e-12) for s in starts]
+    fits = [
+        optimize.least_squares(misses, s, bounds=(LEAST_SHARE, 1), xtol=1e-12, ftol=1e-12, gtol=1e-12) for s in starts
+    ]
     best = min(fits, key=lambda fit: fit.cost)
     size = np.linalg.norm(np.concatenate([m.ravel() for m in moved]))
     loss = np.mean(net.row_losses(net.outputs(reference.mixed(X, share_of(best.x))), y))
@@ -71,7 +75,7 @@ def explain(training, net, epoch, *, guesses=(0.6, 0.75, 0.9), free=slice(None))
     ids=str,
 )
 def test_updates_are_those_of_mixed_rows_and_labels(task, settings):
-    """Within the float32 of weights of about 1 that move by 0.01: 1e-4 of the way; the own share is at least a half.
+    """Within the float32 of weights of about 1 that move by 0.01: 1e-4 of the way.
 
     The lines of the curve know the own label only.
     """
@@ -81,7 +85,6 @@ def test_updates_are_those_of_mixed_rows_and_labels(task, settings):
     for epoch in range(6):
         share, left, loss = explain(training, net, epoch)
         assert left < 1e-4
-        assert np.all(share > 0.5 - 1e-3)
         assert training.curve_rows()[epoch, 0] == pytest.approx(loss, rel=1e-3)
         found.append(share)
     assert len(np.unique(np.round(found, 3))) >= 3 * 6 - 2  # fresh for every row and epoch
