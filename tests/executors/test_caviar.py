@@ -68,6 +68,22 @@ def holder(executor, number):
     return next((pid for pid, head in at_work if head == number), None)
 
 
+class Killer:
+    """Kills every worker that has begun a trial; `victims` are those, and `behind` the trials that waited with them."""
+
+    def __init__(self, executor, number):
+        self.victims, self.behind = set(), set()
+        self._executor, self._number = executor, number
+
+    def __call__(self):
+        pid = holder(self._executor, self._number)
+        if pid is not None and pid not in self.victims:
+            self.victims.add(pid)
+            (worker,) = (worker for worker in self._executor._workers if worker.process.pid == pid)
+            self.behind.update(trial.number for trial in [*worker.trials][1:])
+            os.kill(pid, signal.SIGKILL)
+
+
 def pids(executor):
     return [worker.process.pid for worker in executor._workers]
 
@@ -117,17 +133,10 @@ def test_workers_killed_at_any_moment_lose_and_double_nothing(caviar, expected):
 
 def test_a_trial_that_kills_three_workers_fails_and_the_others_go_on(caviar, expected):
     executor = caviar(2)
-    victims = set()
-
-    def crash():
-        pid = holder(executor, 50)
-        if pid is not None and pid not in victims:
-            victims.add(pid)
-            os.kill(pid, signal.SIGKILL)
-
+    crash = Killer(executor, 50)
     results = gather(executor, [SHORT[0], Trial(50, ENDLESS), *SHORT[1:]], crash)
     (crashed,) = (result for result in results if result.number == 50)
-    assert len(victims) == 3
+    assert len(crash.victims) == 3
     assert crashed.state is TrialState.FAIL
     assert crashed.error == "crashed: 3 worker processes died of it, the last one by signal SIGKILL"
     assert crashed.config == ENDLESS
@@ -136,15 +145,7 @@ def test_a_trial_that_kills_three_workers_fails_and_the_others_go_on(caviar, exp
 
 def test_a_training_of_a_final_that_crashes_fails_as_that(caviar):
     executor = caviar(1)
-    victims = set()
-
-    def crash():
-        pid = holder(executor, 4)
-        if pid is not None and pid not in victims:
-            victims.add(pid)
-            os.kill(pid, signal.SIGKILL)
-
-    (crashed,) = gather(executor, [Trial(4, ENDLESS, repeat=2)], crash)
+    (crashed,) = gather(executor, [Trial(4, ENDLESS, repeat=2)], Killer(executor, 4))
     assert (crashed.number, crashed.repeat, crashed.state) == (4, 2, TrialState.FAIL)
 
 
@@ -165,17 +166,9 @@ def test_only_the_trial_that_a_dead_worker_ran_is_blamed(caviar, expected):
     executor = caviar(1)
     results = gather(executor, SHORT[:2])
     assert executor.capacity == 2
-    victims, behind = set(), set()
-
-    def crash():
-        pid = holder(executor, 50)
-        if pid is not None and pid not in victims:
-            victims.add(pid)
-            behind.update(trial.number for trial in [*executor._workers[0].trials][1:])
-            os.kill(pid, signal.SIGKILL)
-
+    crash = Killer(executor, 50)
     results += gather(executor, [Trial(50, ENDLESS), SHORT[2]], crash)
-    assert behind == {2}
+    assert crash.behind == {2}
     assert executor._deaths == {(50, 0): 3}
     crashed = results.pop(next(place for place, result in enumerate(results) if result.number == 50))
     assert crashed.error.startswith("crashed: 3 worker processes died of it")
