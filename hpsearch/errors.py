@@ -57,6 +57,12 @@ class StorageError(HpsearchError):
     exit_code = 6
 
 
+class ClusterError(HpsearchError):
+    """The scheduler of a cluster cannot be reached, or not any more."""
+
+    exit_code = 6
+
+
 def did_you_mean(word: object, allowed: Iterable[str]) -> str:
     """The tail of an error message: the nearest allowed word, or all of them when none is near."""
     allowed = list(allowed)

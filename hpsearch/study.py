@@ -126,7 +126,7 @@ class Study:
             reason = self._stop.reason()
             if reason:
                 return self._finish(reason, self._gapless)
-            while len(self._running) < executor.capacity and (trial := self._next_trial(executor.slots)):
+            while len(self._running) < executor.capacity and (trial := self._next_trial(executor)):
                 self._directory.start(trial)
                 self._running.add(trial.number)
                 executor.submit(self._with_limits(trial))
@@ -168,10 +168,10 @@ class Study:
             del self._held[number]
             yield result
 
-    def _next_trial(self, slots: int) -> Trial | None:
+    def _next_trial(self, executor: Executor) -> Trial | None:
         """The trial that is to begin next; None while its proposal waits for results, and when all have begun."""
-        few = LAST_PER_SLOT * slots
-        last = len(self._numbers) - (few if slots > 1 and len(self._numbers) > 2 * few else 0)
+        few = LAST_PER_SLOT * executor.slots
+        last = len(self._numbers) - (few if executor.slots > 1 and len(self._numbers) > 2 * few else 0)
         while self._asked < len(self._numbers) and (self._asked > last or not self._ahead):
             number = self._numbers[self._asked]
             if number not in self._record.results:
@@ -182,7 +182,7 @@ class Study:
         if not self._ahead:
             return None
         trial = max(self._ahead, key=self._cost) if len(self._ahead) > 1 else self._ahead[0]
-        if len(self._held) + len(self._running) >= max(MOST_HELD, 2 * slots):
+        if self._held and len(self._held) + len(self._running) >= max(MOST_HELD, 2 * executor.capacity):
             # Results wait for trials before them, so only such a one may begin.
             trial = min(self._ahead, key=lambda ahead: ahead.number)
             if trial.number > max(self._held):

@@ -12,9 +12,9 @@ import traceback
 import typer
 
 from hpsearch.cli import inspection, models, running, search, upkeep
-from hpsearch.cli.start import hold_threads
 from hpsearch.cli.streams import discard, forgiving_streams
 from hpsearch.errors import HpsearchError, StorageError
+from hpsearch.threads import hold_threads
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 

@@ -6,14 +6,14 @@ import functools
 import math
 import shlex
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.cli.printing import Format, counted
 from hpsearch.cli.progress import Progress, ProgressStyle, say
 from hpsearch.cli.signals import OrderlyEnd
-from hpsearch.errors import ConfigError, GoalMissedError, NoValidTrialError
+from hpsearch.errors import ClusterError, ConfigError, GoalMissedError, NoValidTrialError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,8 +46,35 @@ class InterruptedBySignalError(Exception):
         self.signal_number = signal_number
 
 
-def job_count(jobs: str) -> int:
-    """How many processes --jobs asks for; raises ConfigError."""
+@dataclass(frozen=True)
+class Place:
+    """Where trials run: in this process (panda), in `jobs` others, or on the cluster of a scheduler."""
+
+    mode: Mode
+    jobs: int
+    cluster: str | None
+    mixed: bool
+
+    def __str__(self) -> str:
+        if self.mode is Mode.PANDA:
+            return "this process (panda)"
+        return f"the cluster of {self.cluster}" if self.cluster else counted(self.jobs, "process", "es")
+
+
+def where_to_run(mode: Mode, jobs: str, cluster: str | None, *, mixed: bool) -> Place:
+    """What --mode, --jobs, --cluster and --allow-mixed-cpus ask for; raises ConfigError."""
+    if cluster is None and mixed:
+        raise ConfigError("--allow-mixed-cpus: needs --cluster ADDR")
+    if cluster is not None and mode is Mode.PANDA:
+        raise ConfigError(f"--cluster {cluster} and --mode panda: panda trains in this process; leave one of them out")
+    if cluster is not None and jobs != "auto":
+        raise ConfigError(
+            f"--cluster {cluster} and --jobs {jobs}: as many trials run as the cluster's workers have threads"
+        )
+    return Place(mode, 1 if mode is Mode.PANDA else _job_count(jobs), cluster, mixed)
+
+
+def _job_count(jobs: str) -> int:
     from hpsearch.executors.base import available_cpus
 
     if jobs == "auto":
@@ -65,16 +92,14 @@ class SearchRun:
         plan: Plan,
         numbers: Sequence[int],
         *,
-        mode: Mode,
-        jobs: str,
+        place: Place,
         overwrite: bool,
         quiet: bool,
     ) -> None:
         self._plan = plan
         self._folder = plan.folder
         self._numbers = numbers
-        self._mode = mode
-        self._jobs = job_count(jobs)
+        self._place = place
         self._overwrite = overwrite
         self._quiet = quiet
         self._record: RunRecord
@@ -84,6 +109,13 @@ class SearchRun:
 
     def run(self, style: ProgressStyle, began: float) -> None:
         """Search; raises InterruptedBySignalError when a signal ended it."""
+        try:
+            self._run(style, began)
+        except ClusterError:
+            self._say_how_to_go_on("no cluster")
+            raise
+
+    def _run(self, style: ProgressStyle, began: float) -> None:
         from hpsearch.engine.cache import ensure_compiled
         from hpsearch.finals import most_finalists
         from hpsearch.run_directory.directory import open_run
@@ -136,9 +168,12 @@ class SearchRun:
                 if signals.received is None:
                     self._complete_model(directory, study)
         if signals.received is not None:
-            again = shlex.join(["hpsearch", *(word for word in sys.argv[1:] if word != "--overwrite")])
-            say(f"interrupted; {len(record.results)} results are kept. To go on: {again}")
+            self._say_how_to_go_on("interrupted")
             raise InterruptedBySignalError(signals.received)
+
+    def _say_how_to_go_on(self, why: str) -> None:
+        again = shlex.join(["hpsearch", *(word for word in sys.argv[1:] if word != "--overwrite")])
+        say(f"{why}; {len(self._record.results)} results are kept. To go on: {again}")
 
     def _finals(self, directory: RunDirectory, most: int | None = None) -> Finals | None:
         """What is left of the last stage, of at most so many finalists, as things stand; None if nothing is."""
@@ -195,7 +230,7 @@ class SearchRun:
         if self._quiet:
             return
         trials = counted(len(self._numbers), "trial")
-        how = counted(self._jobs, "process", "es") if self._mode is Mode.CAVIAR else "this process (panda)"
+        how = self._place
         if idle:
             say(f"{self._folder}: nothing to do, {trials} of {len(self._record.results)} there were asked for")
         elif done == len(self._numbers):
@@ -213,14 +248,21 @@ class SearchRun:
         rungs = self._plan.pruner.rungs if self._plan.pruner else ()
         budget = study.budget
         settings = TrialSettings(study.seed, study.metric, budget.trial_timeout, budget.trial_memory, rungs)
-        if self._mode is Mode.PANDA or idle:
+        place = self._place
+        if place.mode is Mode.PANDA or idle:
             data = functools.cache(self._plan.data_of)
             return PandaExecutor(data, settings, progress.watch, lambda: self._stop.reason() is not None)
-        from hpsearch.executors.caviar import CaviarExecutor
+        if place.cluster is None:
+            from hpsearch.executors.caviar import CaviarExecutor
 
+            begin = functools.partial(CaviarExecutor, jobs=min(place.jobs, len(self._numbers)))
+        else:
+            from hpsearch.executors.cluster import ClusterExecutor
+
+            begin = functools.partial(ClusterExecutor, place.cluster, mixed=place.mixed, announce=say)
         self._shares_data = True
         self._share(directory, 0)
-        return CaviarExecutor(directory.shared_data, settings, min(self._jobs, len(self._numbers)))
+        return begin(directory.shared_data, settings)
 
     def _share(self, directory: RunDirectory, repeat: int) -> None:
         """Lay the data of one repeat where workers find them."""

@@ -20,7 +20,7 @@ from hpsearch.cli.planning import (
 )
 from hpsearch.cli.printing import Format, FormatOption
 from hpsearch.cli.progress import ProgressStyle, say
-from hpsearch.cli.running import Mode, SearchRun, job_count
+from hpsearch.cli.running import Mode, SearchRun, where_to_run
 from hpsearch.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -166,6 +166,22 @@ def search(
         bool,
         typer.Option("--plain", envvar="HPSEARCH_PLAIN", help="random: independent draws and no more, as a baseline."),
     ] = False,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDR",
+            envvar="HPSEARCH_CLUSTER",
+            help="caviar on the workers of a Dask scheduler: tcp://HOST:PORT, or its --scheduler-file.",
+        ),
+    ] = None,
+    mixed: Annotated[
+        bool,
+        typer.Option(
+            "--allow-mixed-cpus",
+            envvar="HPSEARCH_ALLOW_MIXED_CPUS",
+            help="--cluster: use processors of several kinds, whose results may differ in the last digits.",
+        ),
+    ] = False,
     only: Annotated[
         str | None,
         typer.Option(metavar="TRIALS", help="Run only these trials of the study: 17 or 3,17 or 10-19."),
@@ -198,11 +214,11 @@ def search(
     from hpsearch.strategies.base import GivenStrategy
 
     began = time.monotonic()
-    job_count(jobs)
     if require_goal and goal is None:
         raise ConfigError("--require-goal: needs --goal X")
     if plain and context.info_name != "random":
         raise ConfigError(f"--plain: {context.info_name} has no plain form; it is for hpsearch random")
+    place = where_to_run(mode, jobs, cluster, mixed=mixed)
     if shard and only:
         raise ConfigError("--shard and --only: both say which trials to run; give one of them")
     alone = independent(context.info_name, shard) if shard else {}
@@ -227,9 +243,9 @@ def search(
     if shard:
         numbers = shard_numbers(shard, numbers, plan.strategy)
     if dry_run:
-        _print_dry_run(plan, numbers, form, job_count(jobs) if mode is Mode.CAVIAR else 1)
+        _print_dry_run(plan, numbers, form, place.jobs)
         return
-    run = SearchRun(plan, numbers, mode=mode, jobs=jobs, overwrite=overwrite, quiet=quiet)
+    run = SearchRun(plan, numbers, place=place, overwrite=overwrite, quiet=quiet)
     run.run(ProgressStyle.NONE if quiet and progress is ProgressStyle.AUTO else progress, began)
     run.print_result(form, require_goal=require_goal)
 

@@ -7,18 +7,18 @@ import gc
 import os
 import sys
 
-# Read by BLAS and OpenMP when they are loaded, here and in every process started from here. One thread each: the
-# parallelism is that of whole trials, and a sum over several threads would depend on their number.
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+from hpsearch.threads import hold_threads
+
 SEARCHES = ("grid", "random", "evolve")
-NOTHING_RUNS = {"-h", "--help", "--dry-run", "--print-config", "panda", "--mode=panda"}
+NOTHING_RUNS_HERE = {"-h", "--help", "--dry-run", "--print-config", "panda", "--mode=panda", "--cluster"}
 
 
 def main() -> None:
     """Run the command line of this process and exit."""
     hold_threads()
     open_standard_streams()
-    if sys.argv[1:2] and sys.argv[1] in SEARCHES and not NOTHING_RUNS & set(sys.argv):
+    words = {*sys.argv, *(word.partition("=")[0] for word in sys.argv)}
+    if sys.argv[1:2] and sys.argv[1] in SEARCHES and not NOTHING_RUNS_HERE & words:
         _start_server()
     from hpsearch.cli.app import main as run
 
@@ -38,12 +38,6 @@ def open_standard_streams() -> None:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
-
-
-def hold_threads() -> None:
-    """One thread for every numerical library."""
-    for name in THREAD_VARIABLES:
-        os.environ[name] = "1"
 
 
 def _start_server() -> None:

@@ -5,6 +5,7 @@ Imports no polars, so that workers start fast.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,10 +68,27 @@ def save_shared(dataset: Dataset, folder: str | Path) -> None:
         raise StorageError(f"{folder}: the shared data cannot be written: {error.strerror or error}") from None
 
 
-def load_repeat(folder: Path, repeat: int) -> SharedDataset:
-    """Map the data for one repeat: its own split where there is one in a folder of its number, else that of 0."""
+def checksum(folder: Path) -> str | None:
+    """SHA-256 over the names and contents of the files of `save_shared`; None where they cannot be read."""
+    whole = hashlib.sha256()
+    try:
+        for file in sorted(folder.iterdir()):
+            with file.open("rb") as content:
+                whole.update(f"{file.name} {hashlib.file_digest(content, 'sha256').hexdigest()}\n".encode())
+    except OSError:
+        return None
+    return whole.hexdigest()
+
+
+def repeat_folder(folder: Path, repeat: int) -> Path:
+    """Where the data of one repeat are: in a folder of its number if it has a split of its own, else in that of 0."""
     own = folder / str(repeat)
-    return load_shared(own if own.is_dir() else folder / "0")
+    return own if own.is_dir() else folder / "0"
+
+
+def load_repeat(folder: Path, repeat: int) -> SharedDataset:
+    """Map the data for one repeat."""
+    return load_shared(repeat_folder(folder, repeat))
 
 
 def load_shared(folder: str | Path) -> SharedDataset:

@@ -15,6 +15,7 @@ import fcntl
 import hashlib
 import importlib
 import importlib.metadata
+import itertools
 import json
 import os
 import platform
@@ -32,7 +33,7 @@ from hpsearch.errors import StorageError
 from hpsearch.files import write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 KERNELS = "hpsearch.engine.kernels"
 OBJECT = "engine.o"
@@ -217,27 +218,36 @@ def _remove_old(base: Path) -> None:
 
 def _key() -> str:
     """A digest of all that the machine code depends on: sources, versions, processor."""
+    return _digest([sys.version, *itertools.chain(*software().items()), processor()])
+
+
+def software() -> dict[str, str]:
+    """What of the programs here decides the bits of a result, by name."""
     here = Path(__file__).parent
     sources = [*sorted((here / "kernels").glob("*.py")), *sorted((here / "places").glob("*.py"))]
     sources += [here / "layout.py", here / "hyperparameters.py"]
-    parts = [source.read_bytes() for source in sources]
-    parts += [sys.version, _processor()]
-    parts += [importlib.metadata.version(name) for name in ("numba", "llvmlite", "numpy")]
+    packages = {name: importlib.metadata.version(name) for name in ("numba", "llvmlite", "numpy")}
+    return {"engine": _digest([source.read_bytes() for source in sources]), **packages}
+
+
+def processor() -> str:
+    """The processor as the machine code sees it: model, abilities, and what Numba was told of it."""
     switches = {name: value for name, value in os.environ.items() if name.startswith("NUMBA_")}
-    parts += [f"{name}={switches[name]}" for name in sorted(switches) if name not in WITHOUT_EFFECT]
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part if isinstance(part, bytes) else part.encode())
-        digest.update(b"\0")
-    return digest.hexdigest()[:24]
-
-
-def _processor() -> str:
+    told = "".join(f"\n{name}={switches[name]}" for name in sorted(switches) if name not in WITHOUT_EFFECT)
     try:
         first = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\n\n")[0]
     except OSError:
-        return platform.processor()
-    return "".join(line for line in first.splitlines() if line.startswith(("model name", "flags", "Features")))
+        return platform.processor() + told
+    lines = [line for line in first.splitlines() if line.startswith(("model name", "flags", "Features"))]
+    return "\n".join(lines) + told
+
+
+def _digest(parts: Iterable[str | bytes]) -> str:
+    whole = hashlib.sha256()
+    for part in parts:
+        whole.update(part if isinstance(part, bytes) else part.encode())
+        whole.update(b"\0")
+    return whole.hexdigest()[:24]
 
 
 def _is_private(folder: Path) -> bool:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from hpsearch.trial import TrialResult, TrialState
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from hpsearch.trial import RungReport, Trial, TrialResult
+    from hpsearch.trial import RungReport, Trial
+
+MEMORY = 0.1  # share of the latest trial in the mean of how long trials take
 
 
 class Executor(ABC):
@@ -49,6 +54,31 @@ class Executor(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class Pace:
+    """How long trials take, by the latest ones; infinitely long before the first one."""
+
+    seconds = math.inf
+
+    def note(self, seconds: float) -> None:
+        """Learn of a trial."""
+        known = seconds if self.seconds == math.inf else self.seconds
+        self.seconds = known + MEMORY * (seconds - known)
+
+
+def failed(trial: Trial, reason: str, worker: int = 0) -> TrialResult:
+    """The result of a trial that ended without one."""
+    return TrialResult(
+        trial.number,
+        trial.config,
+        TrialState.FAIL,
+        error=reason,
+        started=time.time(),
+        worker=worker,
+        reports=[math.inf] * len(trial.limits),
+        repeat=trial.repeat,
+    )
 
 
 def available_cpus(cgroup: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int:

@@ -7,10 +7,10 @@ loaded; the data are files that all of them map, so they lie in memory once.
 
 from __future__ import annotations
 
-import math
 import multiprocessing
 import signal
 import sys
+import threading
 import time
 from collections import Counter, deque
 from contextlib import contextmanager
@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING
 
 from hpsearch import errors
 from hpsearch.errors import NoValidTrialError
-from hpsearch.executors.base import Executor
-from hpsearch.trial import RungReport, Trial, TrialResult, TrialState
+from hpsearch.executors.base import Executor, Pace, failed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from hpsearch.trial import TrialSettings
+    from hpsearch.trial import RungReport, Trial, TrialResult, TrialSettings
 
 MAX_DEATHS_OF_TRIAL = 3
 MAX_DEATHS_IN_ROW = 20
@@ -37,7 +36,7 @@ START_ATTEMPTS = 5
 START_SECONDS = 120.0  # the first one may wait for the engine to be loaded, on a busy machine
 GRACE_SECONDS = 1.0  # a worker ends its own trial at the timeout; only one that hangs is killed
 SHORT_SECONDS = 0.1  # of such trials a worker has the next one waiting: what it might do for an idle one costs no more
-MEMORY = 0.1  # share of the latest trial in the mean of how long trials take
+_STARTING = threading.Lock()
 
 
 class WorkersDieError(NoValidTrialError):
@@ -73,7 +72,7 @@ class CaviarExecutor(Executor):
         self._waiting: deque[Trial] = deque()
         self._deaths: Counter[tuple[int, int]] = Counter()
         self._deaths_in_row = 0
-        self._seconds = math.inf  # that a trial takes, by the latest ones
+        self._pace = Pace()
         start_server()
         self._context = multiprocessing.get_context("forkserver")
         self._workers = [self._start(number) for number in range(jobs)]
@@ -102,7 +101,7 @@ class CaviarExecutor(Executor):
 
     @property
     def _depth(self) -> int:
-        return 2 if self._seconds < SHORT_SECONDS else 1
+        return 2 if self._pace.seconds < SHORT_SECONDS else 1
 
     def submit(self, trial: Trial) -> None:
         """Give the trial to the worker that has the fewest, or let it wait for one."""
@@ -174,8 +173,7 @@ class CaviarExecutor(Executor):
         if kind == "result":
             worker.trials.popleft()
             self._set_deadline(worker)
-            known = content.seconds if self._seconds == math.inf else self._seconds
-            self._seconds = known + MEMORY * (content.seconds - known)
+            self._pace.note(content.seconds)
         return content
 
     def _bury(self, worker: _Worker) -> TrialResult | None:
@@ -202,16 +200,7 @@ class CaviarExecutor(Executor):
         """The result of the trial that a dead worker ran; what waited behind it is taken back."""
         trial = worker.trials.popleft()
         self._take_back(worker)
-        return TrialResult(
-            trial.number,
-            trial.config,
-            TrialState.FAIL,
-            error=reason,
-            started=time.time(),
-            worker=worker.number,
-            reports=[math.inf] * len(trial.limits),
-            repeat=trial.repeat,
-        )
+        return failed(trial, reason, worker.number)
 
     def _take_back(self, worker: _Worker) -> None:
         """Let the trials of a dead worker wait for another one, before all others."""
@@ -259,14 +248,16 @@ def _undisturbed_start() -> Iterator[None]:
     What ends it is this process: by killing it, or by its own end.
     A worker needs nothing of `__main__`; without this, multiprocessing would import it, and a script without an
     `if __name__ == "__main__"` guard would start itself over.
+    One thread at a time: those of a Dask worker may start processes at once.
     """
-    main = sys.modules["__main__"]
-    hidden = {name: main.__dict__.pop(name) for name in ("__file__", "__spec__") if name in main.__dict__}
-    main.__spec__ = None
-    # Blocked signals stay blocked in what is started, and reach this process when it is done.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        main.__dict__.update(hidden)
+    with _STARTING:
+        main = sys.modules["__main__"]
+        hidden = {name: main.__dict__.pop(name) for name in ("__file__", "__spec__") if name in main.__dict__}
+        main.__spec__ = None
+        # Blocked signals stay blocked in what is started, and reach this process when it is done.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            main.__dict__.update(hidden)

@@ -3,7 +3,10 @@
 import gc
 import os
 
+from hpsearch.threads import hold_threads
+
 gc.disable()  # nothing is garbage while modules load
+hold_threads()  # who starts this server may be a program of somebody else, such as a Dask worker
 
 from hpsearch.engine.network import start_engine  # noqa: E402
 from hpsearch.executors import worker  # noqa: E402

@@ -332,7 +332,7 @@ def test_every_module_that_kernels_import_is_in_the_key(sources):
 def test_the_key_follows_processor_versions_and_switches(monkeypatch):
     key = cache._key()
     assert cache._key() == key
-    monkeypatch.setattr(cache, "_processor", lambda: "another")
+    monkeypatch.setattr(cache, "processor", lambda: "another")
     assert cache._key() != key
     monkeypatch.undo()
     for changed in ("numba", "llvmlite", "numpy"):

@@ -1,9 +1,13 @@
 """Executors of both kinds over the same data."""
 
+from functools import partial
+
 import pytest
+from executors.dask_processes import Cluster
 from executors.driving import SETTINGS, SHORT, by_number, gather
 
 from hpsearch.executors.caviar import CaviarExecutor
+from hpsearch.executors.cluster import ClusterExecutor
 from hpsearch.executors.panda import PandaExecutor
 from hpsearch.trial import TrialSettings
 
@@ -32,11 +36,41 @@ def panda(wine):
     return make
 
 
-@pytest.fixture(params=["panda", "caviar-1", "caviar-2", "caviar-3"])
-def executor_kind(request, caviar, panda):
+@pytest.fixture(scope="session")
+def dask_cluster(tmp_path_factory):
+    """A scheduler and two workers."""
+    cluster = Cluster(tmp_path_factory.mktemp("dask"))
+    try:
+        cluster.add_worker()
+        cluster.add_worker(nanny=False)
+        yield cluster
+    finally:
+        cluster.close()
+
+
+@pytest.fixture
+def clustered(shared_wine, dask_cluster):
+    """A function that makes an executor on the cluster, closed at the end of the test."""
+    made = []
+
+    def make(*, seed=SETTINGS.seed, folder=shared_wine, mixed=False, announce=lambda _: None, **limits):
+        settings = TrialSettings(seed, SETTINGS.metric, **limits)
+        made.append(ClusterExecutor(dask_cluster.address, folder, settings, mixed=mixed, announce=announce))
+        return made[-1]
+
+    yield make
+    for executor in made:
+        executor.close()
+
+
+@pytest.fixture(params=["panda", "caviar-1", "caviar-2", "caviar-3", "cluster"])
+def executor_kind(request, panda):
     """A function that makes an executor, once for each kind and number of jobs."""
     name, _, jobs = request.param.partition("-")
-    return panda if name == "panda" else lambda **options: caviar(int(jobs), **options)
+    if name == "panda":
+        return panda
+    make = request.getfixturevalue("clustered" if name == "cluster" else "caviar")
+    return partial(make, int(jobs)) if jobs else make
 
 
 @pytest.fixture(scope="session")
