@@ -54,10 +54,14 @@ class Cluster:
 
     def trainers(self):
         """The processes that train: what the servers inside the workers have forked."""
-        parents = {
-            pid: int(status(pid)[1]) for leader in self._leaders for pid in session(leader.pid) if is_server(pid)
-        }
+        servers = [pid for leader in self._leaders for pid in session(leader.pid) if is_server(pid)]
+        parents = {pid: self.parent(pid) for pid in servers}
         return [pid for pid, parent in parents.items() if parent in parents]
+
+    @staticmethod
+    def parent(pid):
+        """The parent of a process; None if it has ended."""
+        return int(fields[1]) if (fields := status(pid)) else None
 
     def end(self, process):
         """Kill a scheduler, or a worker with its nanny and all that it has started."""

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 from executors.dask_processes import Cluster
-from executors.driving import ENDLESS, LONG, SETTINGS, SHORT, by_number, gather, status, until
+from executors.driving import ENDLESS, LONG, SETTINGS, SHORT, by_number, gather, until
 from faults.processes import kill
 
 from hpsearch.errors import ClusterError, ConfigError
@@ -157,9 +157,7 @@ def test_a_trial_whose_dask_workers_always_die_fails_and_the_others_do_not(tmp_p
 
         def kill_what_trains():
             """The worker whose nanny starts another one, which is the parent of the server that forks trainers."""
-            for trainer in cluster.trainers():
-                parent = int(status(int(status(trainer)[1]))[1])
-                deaths.append(kill(parent))
+            deaths.extend(kill(cluster.parent(cluster.parent(trainer))) for trainer in cluster.trainers())
 
         results = gather(executor, [Trial(100, ENDLESS)], kill_what_trains)
         assert results[0].state is TrialState.FAIL
@@ -174,10 +172,11 @@ def test_a_lost_scheduler_is_an_error_and_nothing_goes_on(own_cluster, executor_
     own_cluster.add_worker()
     with executor_on(own_cluster) as executor:
         executor.submit(Trial(0, ENDLESS))
-        executor.wait(1.0)
+        until(lambda: executor.wait(0.1) == [] and own_cluster.trainers())
         own_cluster.end(own_cluster.scheduler)
         with pytest.raises(ClusterError, match="the connection to the scheduler is lost"):
             until(lambda: executor.wait(0.1))
+    until(lambda: not own_cluster.trainers())
 
 
 def test_what_is_abandoned_ends_in_the_cluster_too(clustered, dask_cluster):
