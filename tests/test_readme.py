@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -46,7 +47,22 @@ def test_the_readme_opens_with_the_two_commands():
         assert os.access(ROOT / command, os.X_OK)
 
 
-def test_every_command_prints_what_the_readme_shows(tmp_path, churn_csv):
+@pytest.fixture
+def background():
+    """A function that starts a command, which is killed at the end with all that it has started."""
+    started = []
+
+    def start(words, **options):
+        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        started.append(subprocess.Popen(words, start_new_session=True, **silent, **options))
+
+    yield start
+    for process in started:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def test_every_command_prints_what_the_readme_shows(tmp_path, churn_csv, background):
     (tmp_path / "my.csv").write_bytes(churn_csv.read_bytes())
     (tmp_path / "experiments").symlink_to(ROOT / "experiments")
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
@@ -56,6 +72,9 @@ def test_every_command_prints_what_the_readme_shows(tmp_path, churn_csv):
     for command, shown in console_blocks():
         if command == "./scripts/test.sh":
             continue  # it is what runs this
+        if command.endswith(" &"):
+            background(shlex.split(command)[:-1], cwd=tmp_path, env=short)
+            continue
         script = command.startswith("./")
         whole = script or "random digits" in command
         environment = plain if script else {**short, "HPSEARCH_EPOCHS": "100"} if whole else short

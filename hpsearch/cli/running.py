@@ -71,7 +71,8 @@ def where_to_run(mode: Mode, jobs: str, cluster: str | None, *, mixed: bool) -> 
         raise ConfigError(
             f"--cluster {cluster} and --jobs {jobs}: as many trials run as the cluster's workers have threads"
         )
-    return Place(mode, 1 if mode is Mode.PANDA else _job_count(jobs), cluster, mixed)
+    count = _job_count(jobs)
+    return Place(mode, 1 if mode is Mode.PANDA else count, cluster, mixed)
 
 
 def _job_count(jobs: str) -> int:

@@ -15,6 +15,7 @@ import math
 import operator
 import queue
 import threading
+import time
 import uuid
 from collections import Counter, deque
 from dataclasses import asdict
@@ -44,7 +45,7 @@ BATCH_SECONDS = 0.5  # that a batch should take: a task costs a few milliseconds
 MOST_IN_BATCH = 256
 AHEAD = 2  # batches for each thread of the cluster: one that runs and one that waits
 LOOK_SECONDS = 2.0  # between two looks at who has joined or left
-CONNECT_SECONDS = 20.0
+CONNECT_SECONDS = 10.0
 MAX_DEATHS_ALONE = 3
 CANCELLED = (asyncio.CancelledError, concurrent.futures.CancelledError)
 
@@ -80,7 +81,7 @@ class ClusterExecutor(Executor):
         self._machine: Machine | None = None
         self._workers: dict[str, int] = {}
         self._batches_before_data: dict[str, int] = {}  # that were sent to it; those may still come back undone
-        self._client = _connect(address)
+        self._client = _connect(address, announce)
         self._threads = sum(self._client.nthreads().values())
         self._lonely = False
         self._closed = threading.Event()
@@ -256,19 +257,30 @@ def _key(trial: Trial) -> tuple[int, int]:
     return trial.number, trial.repeat
 
 
-def _connect(address: str) -> distributed.Client:
+def _connect(address: str, announce: Callable[[str], None]) -> distributed.Client:
     for name in ("distributed", "distributed.client", "distributed.core", "distributed.comm", "tornado.application"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)  # what matters of it is said in one line
+    options = {"timeout": CONNECT_SECONDS, "set_as_default": False}
     try:
         if "://" in address:
-            return distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
-        if not Path(address).is_file():
-            raise ConfigError(
-                f"--cluster {address}: it must be tcp://HOST:PORT, or a file written by dask scheduler --scheduler-file"
-            )
-        return distributed.Client(scheduler_file=address, timeout=CONNECT_SECONDS, set_as_default=False)
+            return distributed.Client(address, **options)
+        _wait_for_file(Path(address), announce)
+        return distributed.Client(scheduler_file=address, **options)
     except (OSError, ValueError, KeyError) as error:
         raise ClusterError(f"--cluster {address}: no scheduler there ({' '.join(str(error).split())})") from None
+
+
+def _wait_for_file(file: Path, announce: Callable[[str], None]) -> None:
+    """A script may just have started the scheduler that will write it. Raises ConfigError when it does not come."""
+    if not file.exists():
+        announce(f"waiting for a scheduler to write {file}")
+    deadline = time.monotonic() + CONNECT_SECONDS
+    while not file.is_file():
+        if file.exists() or time.monotonic() > deadline:
+            raise ConfigError(
+                f"--cluster {file}: it must be tcp://HOST:PORT, or a file written by dask scheduler --scheduler-file"
+            )
+        time.sleep(0.1)
 
 
 def _put_outcome(outcomes: queue.SimpleQueue[tuple[int, Any]], number: int, future: Any) -> None:
