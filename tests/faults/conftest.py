@@ -2,13 +2,13 @@
 
 import pytest
 
-SEEN = pytest.StashKey[list]()
+FAULT = "fault"
 
 
 @pytest.fixture
-def seen(request):
+def seen(record_property):
     """A function that notes for the table what was done and what was found."""
-    return lambda fault, found: request.config.stash.setdefault(SEEN, []).append((fault, found))
+    return lambda fault, found: record_property(FAULT, (fault, found))
 
 
 @pytest.fixture(scope="session")
@@ -18,8 +18,12 @@ def often(request):
     return lambda few, many: many if torture else few
 
 
-def pytest_terminal_summary(terminalreporter, config):
-    if rows := config.stash.get(SEEN, []):
+def pytest_terminal_summary(terminalreporter):
+    reports = [
+        report for found in terminalreporter.stats.values() for report in found if hasattr(report, "user_properties")
+    ]
+    rows = [row for report in reports if report.when == "call" for name, row in report.user_properties if name == FAULT]
+    if rows:
         terminalreporter.section("faults")
         width = max(len(fault) for fault, _ in rows)
         for fault, found in rows:
