@@ -7,15 +7,18 @@ loaded; the data are files that all of them map, so they lie in memory once.
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
+import os
+import queue
 import signal
+import socket
 import sys
 import threading
 import time
 from collections import Counter, deque
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing import connection, forkserver
+from multiprocessing import forkserver
 from typing import TYPE_CHECKING
 
 from hpsearch import errors
@@ -24,6 +27,7 @@ from hpsearch.executors.base import Executor, Pace, failed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from multiprocessing.connection import Connection
     from multiprocessing.context import ForkServerProcess
     from pathlib import Path
     from typing import Any
@@ -43,16 +47,24 @@ class WorkersDieError(NoValidTrialError):
     """Workers die before they can begin."""
 
 
-@dataclass
+@dataclass(eq=False)
 class _Worker:
     """A process and what was sent to it: the first of `trials` is the one that it runs."""
 
     number: int
     process: ForkServerProcess
-    pipe: connection.Connection
+    pipe: Connection
+    listener: threading.Thread
     ready: bool = False
     trials: deque[Trial] = field(default_factory=deque)
     deadline: float | None = None  # of time.monotonic: to be ready, then to end the trial
+
+
+def _serve(*arguments: object) -> None:
+    """Enter the worker; its module loads the engine, which this process does not need."""
+    from hpsearch.executors.worker import serve  # noqa: PLC0415
+
+    serve(*arguments)
 
 
 class CaviarExecutor(Executor):
@@ -65,6 +77,8 @@ class CaviarExecutor(Executor):
     process, which writes and proposes meanwhile.
     """
 
+    entry = staticmethod(_serve)
+
     def __init__(self, folder: Path, settings: TrialSettings, jobs: int) -> None:
         self.slots = jobs
         self._folder = folder
@@ -73,6 +87,7 @@ class CaviarExecutor(Executor):
         self._deaths: Counter[tuple[int, int]] = Counter()
         self._deaths_in_row = 0
         self._pace = Pace()
+        self._messages: queue.SimpleQueue[tuple[_Worker, tuple[str, Any] | None]] = queue.SimpleQueue()
         start_server()
         self._context = multiprocessing.get_context("forkserver")
         self._workers = [self._start(number) for number in range(jobs)]
@@ -80,7 +95,7 @@ class CaviarExecutor(Executor):
     def _start(self, number: int) -> _Worker:
         ours, theirs = self._context.Pipe(duplex=True)
         process = self._context.Process(
-            target=_serve, args=(theirs, str(self._folder), self._settings, number), daemon=True
+            target=self.entry, args=(theirs, str(self._folder), self._settings, number), daemon=True
         )
         for attempt in range(START_ATTEMPTS):
             try:
@@ -92,7 +107,10 @@ class CaviarExecutor(Executor):
                     raise
                 time.sleep(0.02 * 2**attempt)  # until the system has noted its death
         theirs.close()
-        return _Worker(number, process, ours, deadline=time.monotonic() + START_SECONDS)
+        listener = threading.Thread(target=lambda: _listen(worker, self._messages), daemon=True)
+        worker = _Worker(number, process, ours, listener, deadline=time.monotonic() + START_SECONDS)
+        listener.start()
+        return worker
 
     @property
     def capacity(self) -> int:
@@ -132,35 +150,36 @@ class CaviarExecutor(Executor):
         """Collect results and reports; replace workers that died or hang."""
         now = time.monotonic()
         deadlines = [worker.deadline - now for worker in self._workers if worker.deadline is not None]
-        ready = set(connection.wait([w.pipe for w in self._workers], max(0.0, min([seconds, *deadlines]))))
-        results = []
-        for place, worker in enumerate(self._workers):
-            result = None
-            if worker.pipe in ready:
-                try:
-                    kind, content = worker.pipe.recv()
-                except (EOFError, OSError):
-                    result = self._bury(worker)
-                    self._workers[place] = self._start(worker.number)
-                else:
-                    result = self._take(worker, kind, content)
-            elif worker.deadline is not None and time.monotonic() > worker.deadline:
-                result = self._end_hanging(worker)
-                self._workers[place] = self._start(worker.number)
-            if result is not None:
-                results.append(result)
+        results = [self._take(*message) for message in self._arrived(max(0.0, min([seconds, *deadlines])))]
+        now = time.monotonic()
+        late = [worker for worker in self._workers if worker.deadline is not None and now > worker.deadline]
+        results += [self._end_hanging(worker) for worker in late]
         self._dispatch()
-        return results
+        return [result for result in results if result is not None]
+
+    def _arrived(self, seconds: float) -> Iterator[tuple[_Worker, tuple[str, Any] | None]]:
+        """The messages that are there after waiting at most so long for the first one."""
+        try:
+            yield self._messages.get(timeout=seconds)
+            while True:
+                yield self._messages.get_nowait()
+        except queue.Empty:
+            return
 
     def _end_hanging(self, worker: _Worker) -> TrialResult | None:
         """Kill a worker that is over its time: its trial has failed, unless it never began."""
         if not worker.ready:
             return self._bury(worker)
-        _kill(worker)
+        self._replace(worker)
         return self._failed(worker, f"timeout: longer than {self._settings.trial_timeout:g} s")
 
-    def _take(self, worker: _Worker, kind: str, content: Any) -> TrialResult | RungReport | None:
-        """What a message of a worker means."""
+    def _take(self, worker: _Worker, message: tuple[str, Any] | None) -> TrialResult | RungReport | None:
+        """What a message of a worker means, and its end (None)."""
+        if worker not in self._workers:  # it was replaced meanwhile
+            return None
+        if message is None:
+            return self._bury(worker)
+        kind, content = message
         if kind == "error":
             name, text = content
             found = getattr(errors, name, None)
@@ -178,7 +197,7 @@ class CaviarExecutor(Executor):
 
     def _bury(self, worker: _Worker) -> TrialResult | None:
         """Take note of a death: its trial is tried again, or has failed for good."""
-        _kill(worker)
+        self._replace(worker)
         code = worker.process.exitcode or 0
         cause = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         if not worker.ready:
@@ -207,13 +226,16 @@ class CaviarExecutor(Executor):
         self._waiting.extendleft(reversed(worker.trials))
         worker.trials.clear()
 
+    def _replace(self, worker: _Worker) -> None:
+        """Kill a worker and start another one in its place."""
+        _kill(worker)
+        self._workers[self._workers.index(worker)] = self._start(worker.number)
+
     def abandon(self) -> None:
         """Replace the workers that are busy."""
         self._waiting.clear()
-        for place, worker in enumerate(self._workers):
-            if worker.trials:
-                _kill(worker)
-                self._workers[place] = self._start(worker.number)
+        for worker in [worker for worker in self._workers if worker.trials]:
+            self._replace(worker)
 
     def close(self) -> None:
         """Kill the workers; an unfinished trial is tried again by the next run."""
@@ -228,20 +250,31 @@ def start_server() -> None:
         forkserver.ensure_running()
 
 
-def _serve(*arguments: object) -> None:
-    """Enter the worker; its module loads the engine, which this process does not need."""
-    from hpsearch.executors.worker import serve  # noqa: PLC0415
+def _listen(worker: _Worker, messages: queue.SimpleQueue[tuple[_Worker, tuple[str, Any] | None]]) -> None:
+    """Pass on what a worker sends, and at its end None.
 
-    serve(*arguments)
+    A thread for each worker, so that one that stops in the middle of a message holds up nobody else.
+    """
+    while True:
+        try:
+            message = worker.pipe.recv()
+        except Exception:  # noqa: BLE001 - of a message that was cut off there may be anything
+            messages.put((worker, None))
+            return
+        messages.put((worker, message))
 
 
 def _kill(worker: _Worker) -> None:
     worker.process.kill()
     worker.process.join()
+    # Where the server has died, its workers count as dead but live until their pipe ends, as does the listener.
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(worker.pipe.fileno())) as ours:
+        ours.shutdown(socket.SHUT_RDWR)
+    worker.listener.join()
     worker.pipe.close()
 
 
-@contextmanager
+@contextlib.contextmanager
 def _undisturbed_start() -> Iterator[None]:
     """Start a process that signals to the whole group do not end and that does not run this one's main script again.
 

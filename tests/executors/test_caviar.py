@@ -177,7 +177,9 @@ def test_only_the_trial_that_a_dead_worker_ran_is_blamed(caviar, expected):
 
 def test_long_trials_wait_for_an_idle_worker(caviar):
     executor = caviar(2)
-    executor._seconds = 1.0
+    gather(executor, SHORT[:2])
+    assert executor.capacity == 4
+    executor._pace.note(10.0)
     assert executor.capacity == 2
 
 
