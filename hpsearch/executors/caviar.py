@@ -7,27 +7,24 @@ loaded; the data are files that all of them map, so they lie in memory once.
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
-import os
-import queue
 import signal
-import socket
 import sys
 import threading
 import time
 from collections import Counter, deque
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing import forkserver
+from multiprocessing import connection, forkserver
 from typing import TYPE_CHECKING
 
 from hpsearch import errors
 from hpsearch.errors import NoValidTrialError
 from hpsearch.executors.base import Executor, Pace, failed
+from hpsearch.executors.messages import Inbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from multiprocessing.connection import Connection
     from multiprocessing.context import ForkServerProcess
     from pathlib import Path
     from typing import Any
@@ -53,8 +50,8 @@ class _Worker:
 
     number: int
     process: ForkServerProcess
-    pipe: Connection
-    listener: threading.Thread
+    pipe: connection.Connection
+    inbox: Inbox
     ready: bool = False
     trials: deque[Trial] = field(default_factory=deque)
     deadline: float | None = None  # of time.monotonic: to be ready, then to end the trial
@@ -87,7 +84,6 @@ class CaviarExecutor(Executor):
         self._deaths: Counter[tuple[int, int]] = Counter()
         self._deaths_in_row = 0
         self._pace = Pace()
-        self._messages: queue.SimpleQueue[tuple[_Worker, tuple[str, Any] | None]] = queue.SimpleQueue()
         start_server()
         self._context = multiprocessing.get_context("forkserver")
         self._workers = [self._start(number) for number in range(jobs)]
@@ -107,10 +103,7 @@ class CaviarExecutor(Executor):
                     raise
                 time.sleep(0.02 * 2**attempt)  # until the system has noted its death
         theirs.close()
-        listener = threading.Thread(target=lambda: _listen(worker, self._messages), daemon=True)
-        worker = _Worker(number, process, ours, listener, deadline=time.monotonic() + START_SECONDS)
-        listener.start()
-        return worker
+        return _Worker(number, process, ours, Inbox(ours), deadline=time.monotonic() + START_SECONDS)
 
     @property
     def capacity(self) -> int:
@@ -150,21 +143,23 @@ class CaviarExecutor(Executor):
         """Collect results and reports; replace workers that died or hang."""
         now = time.monotonic()
         deadlines = [worker.deadline - now for worker in self._workers if worker.deadline is not None]
-        results = [self._take(*message) for message in self._arrived(max(0.0, min([seconds, *deadlines])))]
+        wait = max(0.0, min([seconds, *deadlines]))
+        ready = set(connection.wait([worker.pipe for worker in self._workers], wait))
+        results = [item for worker in self._workers[:] if worker.pipe in ready for item in self._hear(worker)]
         now = time.monotonic()
         late = [worker for worker in self._workers if worker.deadline is not None and now > worker.deadline]
         results += [self._end_hanging(worker) for worker in late]
         self._dispatch()
         return [result for result in results if result is not None]
 
-    def _arrived(self, seconds: float) -> Iterator[tuple[_Worker, tuple[str, Any] | None]]:
-        """The messages that are there after waiting at most so long for the first one."""
+    def _hear(self, worker: _Worker) -> Iterator[TrialResult | RungReport | None]:
+        """What a worker has to say; its end is the failure of its trial, if anything."""
         try:
-            yield self._messages.get(timeout=seconds)
-            while True:
-                yield self._messages.get_nowait()
-        except queue.Empty:
-            return
+            messages = worker.inbox.read()
+        except Exception:  # noqa: BLE001 - a message that is damaged may raise anything
+            yield self._bury(worker)
+        else:
+            yield from (self._take(worker, kind, content) for kind, content in messages)
 
     def _end_hanging(self, worker: _Worker) -> TrialResult | None:
         """Kill a worker that is over its time: its trial has failed, unless it never began."""
@@ -173,13 +168,8 @@ class CaviarExecutor(Executor):
         self._replace(worker)
         return self._failed(worker, f"timeout: longer than {self._settings.trial_timeout:g} s")
 
-    def _take(self, worker: _Worker, message: tuple[str, Any] | None) -> TrialResult | RungReport | None:
-        """What a message of a worker means, and its end (None)."""
-        if worker not in self._workers:  # it was replaced meanwhile
-            return None
-        if message is None:
-            return self._bury(worker)
-        kind, content = message
+    def _take(self, worker: _Worker, kind: str, content: Any) -> TrialResult | RungReport | None:
+        """What a message of a worker means."""
         if kind == "error":
             name, text = content
             found = getattr(errors, name, None)
@@ -250,31 +240,13 @@ def start_server() -> None:
         forkserver.ensure_running()
 
 
-def _listen(worker: _Worker, messages: queue.SimpleQueue[tuple[_Worker, tuple[str, Any] | None]]) -> None:
-    """Pass on what a worker sends, and at its end None.
-
-    A thread for each worker, so that one that stops in the middle of a message holds up nobody else.
-    """
-    while True:
-        try:
-            message = worker.pipe.recv()
-        except Exception:  # noqa: BLE001 - of a message that was cut off there may be anything
-            messages.put((worker, None))
-            return
-        messages.put((worker, message))
-
-
 def _kill(worker: _Worker) -> None:
     worker.process.kill()
     worker.process.join()
-    # Where the server has died, its workers count as dead but live until their pipe ends, as does the listener.
-    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(worker.pipe.fileno())) as ours:
-        ours.shutdown(socket.SHUT_RDWR)
-    worker.listener.join()
     worker.pipe.close()
 
 
-@contextlib.contextmanager
+@contextmanager
 def _undisturbed_start() -> Iterator[None]:
     """Start a process that signals to the whole group do not end and that does not run this one's main script again.
 
