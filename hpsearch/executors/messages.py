@@ -1,4 +1,4 @@
-"""Messages of another process as they arrive, without waiting for the rest of one."""
+"""Messages of another process: all until it ends, or those that have arrived."""
 
 from __future__ import annotations
 
@@ -8,10 +8,21 @@ from multiprocessing.reduction import ForkingPickler
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from multiprocessing.connection import Connection
 
 CHUNK = 1 << 18  # bytes, about what the system keeps of a pipe that nobody reads
 SHORT, LONG = struct.Struct("!i"), struct.Struct("!Q")
+
+
+def until_closed(pipe: Connection) -> Iterator[Any]:
+    """The messages of a pipe, waiting for each, until its other end is closed."""
+    while True:
+        try:
+            message = pipe.recv()
+        except EOFError:
+            return
+        yield message
 
 
 class Inbox:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from hpsearch.data.sharing import load_repeat
 from hpsearch.engine.network import start_engine
+from hpsearch.executors.messages import until_closed
 from hpsearch.trial import RungReport, best_scores, run_trial
 
 if TYPE_CHECKING:
@@ -35,11 +36,7 @@ def serve(pipe: connection.Connection, folder: str, settings: TrialSettings, wor
         data(0)
         start_engine()
         pipe.send(("ready", None))
-        while True:
-            try:
-                trial = pipe.recv()
-            except EOFError:
-                return
+        for trial in until_closed(pipe):
             rows = data(trial.repeat)
             result = run_trial(trial, rows, settings, _RungReporter(pipe, rows.target_sd, settings))
             result.worker = worker

@@ -6,6 +6,7 @@ import struct
 import time
 from pathlib import Path
 
+from hpsearch.executors.messages import until_closed
 from hpsearch.executors.worker import serve
 from hpsearch.trial import TrialResult, TrialState
 
@@ -53,9 +54,5 @@ def dies_at_first(pipe, folder, settings, number):
 def does_nothing(pipe, *_):
     """Complete at once."""
     pipe.send(("ready", None))
-    while True:
-        try:
-            trial = pipe.recv()
-        except EOFError:
-            return
+    for trial in until_closed(pipe):
         pipe.send(("result", TrialResult(trial.number, trial.config, TrialState.COMPLETE, started=time.time())))

@@ -4,10 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 from executors.driving import is_of_session, status
+
+from hpsearch.run_directory.journal import read
 
 GIVE_UP_SECONDS = 120
 VIEWS = ("trials.csv", "curves.csv", "best.yaml", "model/model.yaml", "model/weights.safetensors")
@@ -26,6 +30,36 @@ space:
 
 def command(strategy, *flags):
     return [sys.executable, "-m", "hpsearch", strategy, *map(str, flags)]
+
+
+def tiny_search(folder, trials, *flags):
+    """A function that makes the command of a search by evolution into a folder within this one."""
+    (folder / "tiny.yaml").write_text(STUDY)
+    usual = ("-n", trials, "-q", *flags)
+    return lambda out, *more: command("evolve", folder / "tiny.yaml", "-o", folder / out, *usual, *more)
+
+
+def finished_in(journal):
+    """The trials that have a result, as often and in the order in which they were noted."""
+    return [line.trial for line in read(journal) if line.kind == "trial"] if journal.exists() else []
+
+
+@contextmanager
+def repeatedly(seconds, action):
+    """Within: do something now and then."""
+    over = threading.Event()
+
+    def act():
+        while not over.wait(seconds):
+            action()
+
+    thread = threading.Thread(target=act)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def start(words, **options):

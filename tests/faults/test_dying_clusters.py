@@ -3,32 +3,27 @@
 import random
 import shutil
 import signal
-import threading
 import time
 
 import pytest
 from executors.dask_processes import Cluster, wait_until
-from faults.processes import STUDY, command, finish, kill, start, views
+from faults.processes import finish, finished_in, kill, repeatedly, start, tiny_search, views
 
-from hpsearch.run_directory.journal import read
 from hpsearch.run_directory.record import JOURNAL
 
-KILL_SECONDS = 1.0
+KILL_SECONDS = 0.5
 
 
 @pytest.fixture(scope="module")
 def searches(tmp_path_factory, often):
     """A folder with a study, its command, a cluster, and the run in one process."""
     base = tmp_path_factory.mktemp("cluster")
-    (base / "tiny.yaml").write_text(STUDY)
     trials = often(150, 4000)
+    search = tiny_search(base, trials)
     cluster = Cluster(base)
     try:
         cluster.add_worker()
         cluster.add_worker()
-
-        def search(out, *flags):
-            return command("evolve", base / "tiny.yaml", "-n", trials, "-o", base / out, "-q", *flags)
 
         finish(search("panda", "--mode", "panda"))
         yield base, search, cluster, trials
@@ -36,26 +31,18 @@ def searches(tmp_path_factory, often):
         cluster.close()
 
 
-def finished_in(journal):
-    return [line.trial for line in read(journal) if line.kind == "trial"] if journal.exists() else []
-
-
 def test_workers_of_a_cluster_that_are_killed_change_nothing(searches, seen):
     base, search, cluster, trials = searches
     process = start(search("workers", "--cluster", cluster.address))
-    chance, over, deaths = random.Random(0), threading.Event(), []
+    chance, deaths = random.Random(0), []
 
     def disturb():
-        while not over.wait(KILL_SECONDS):
-            if found := cluster.trainers():
-                # Its grandparent is the Dask worker, whose nanny starts another one.
-                deaths.append(kill(cluster.parent(cluster.parent(chance.choice(found)))))
+        if found := cluster.trainers():
+            # Its grandparent is the Dask worker, whose nanny starts another one.
+            deaths.append(kill(cluster.parent(cluster.parent(chance.choice(found)))))
 
-    killer = threading.Thread(target=disturb)
-    killer.start()
-    _, errors = process.communicate(timeout=300)
-    over.set()
-    killer.join()
+    with repeatedly(KILL_SECONDS, disturb):
+        _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     assert sorted(finished_in(base / "workers" / JOURNAL)) == [*range(trials)], "each once"
     assert views(base / "workers") == views(base / "panda")

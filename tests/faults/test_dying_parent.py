@@ -7,17 +7,12 @@ import statistics
 import time
 
 import pytest
-from faults.processes import STUDY, command, finish, kill, session, start, views
+from faults.processes import STUDY, command, finish, finished_in, kill, session, start, views
 
-from hpsearch.run_directory.journal import read
 from hpsearch.run_directory.record import JOURNAL
 
 GONE_SECONDS = 2.0
 SHARE_BYTES = 120_000  # of the journal, about what forty trials write
-
-
-def finished_in(journal):
-    return [line.trial for line in read(journal) if line.kind == "trial"] if journal.exists() else []
 
 
 @pytest.mark.parametrize("strategy", ["grid", "random", "evolve"])

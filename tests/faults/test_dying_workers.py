@@ -2,11 +2,10 @@
 
 import random
 import signal
-import threading
 import time
 
 import pytest
-from faults.processes import STUDY, command, finish, kill, start, views, workers
+from faults.processes import finish, finished_in, kill, repeatedly, start, tiny_search, views, workers
 
 from hpsearch.run_directory.journal import read
 from hpsearch.run_directory.record import JOURNAL
@@ -18,12 +17,8 @@ KILL_SECONDS = 0.25
 def searches(tmp_path_factory, often):
     """A folder with a study, its command, and the run of it in one process."""
     base = tmp_path_factory.mktemp("workers")
-    (base / "tiny.yaml").write_text(STUDY)
     trials = often(300, 2000)
-
-    def search(out, *flags):
-        return command("evolve", base / "tiny.yaml", "-n", trials, "-o", base / out, "-q", "--finalists", 0, *flags)
-
+    search = tiny_search(base, trials, "--finalists", 0)
     finish(search("panda", "--mode", "panda"))
     return base, search, trials
 
@@ -31,28 +26,23 @@ def searches(tmp_path_factory, often):
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
 def test_workers_that_are_killed_change_nothing(searches, seen, number):
     base, search, trials = searches
-    name, deaths, over = number.name, 0, threading.Event()
+    name, deaths = number.name, 0
     undisturbed = finish(search(f"quiet-{name}", "-j", 2))
     process = start(search(name, "-j", 2))
     chance = random.Random(name)
 
     def disturb():
         nonlocal deaths
-        while not over.wait(KILL_SECONDS):
-            if found := workers(process.pid):
-                deaths += kill(chance.choice(found), number)
+        if found := workers(process.pid):
+            deaths += kill(chance.choice(found), number)
 
-    killer = threading.Thread(target=disturb)
-    killer.start()
     began = time.monotonic()
-    _, errors = process.communicate(timeout=300)
-    seconds = time.monotonic() - began
-    over.set()
-    killer.join()
+    with repeatedly(KILL_SECONDS, disturb):
+        _, errors = process.communicate(timeout=300)
+        seconds = time.monotonic() - began
     assert process.returncode == 0, errors
     assert deaths >= 2
-    finished = [line.trial for line in read(base / name / JOURNAL) if line.kind == "trial"]
-    assert sorted(finished) == [*range(trials)], "each once"
+    assert sorted(finished_in(base / name / JOURNAL)) == [*range(trials)], "each once"
     assert views(base / name) == views(base / "panda")
     seen(
         f"a worker {name} every {KILL_SECONDS} s",

@@ -25,6 +25,7 @@ from tasks import work
 from hpsearch.data.dataset import load_dataset
 from hpsearch.data.sharing import save_shared
 from hpsearch.executors.caviar import CaviarExecutor
+from hpsearch.executors.messages import until_closed
 from hpsearch.trial import Trial, TrialResult, TrialSettings, TrialState
 
 PROCESSES = 2
@@ -42,11 +43,7 @@ MODULES = {
 def serve(pipe, *_):
     """What stands in the place of a worker of hpsearch's: a result after the seconds that the trial says."""
     pipe.send(("ready", None))
-    while True:
-        try:
-            trial = pipe.recv()
-        except EOFError:
-            return
+    for trial in until_closed(pipe):
         time.sleep(trial.config["seconds"])
         pipe.send(
             ("result", TrialResult(trial.number, trial.config, TrialState.COMPLETE, seconds=trial.config["seconds"]))
