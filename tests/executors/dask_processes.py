@@ -54,14 +54,24 @@ class Cluster:
 
     def trainers(self):
         """The processes that train: what the servers inside the workers have forked."""
-        servers = [pid for leader in self._leaders for pid in session(leader.pid) if is_server(pid)]
-        parents = {pid: self.parent(pid) for pid in servers}
-        return [pid for pid, parent in parents.items() if parent in parents]
+        servers = self._servers()
+        return [pid for pid, parent in servers.items() if parent in servers]
 
-    @staticmethod
-    def parent(pid):
-        """The parent of a process; None if it has ended."""
-        return int(fields[1]) if (fields := status(pid)) else None
+    def training_workers(self):
+        """The living workers with processes that train: parents of servers that have forked.
+
+        What a dead worker's server still trains belongs to nobody here: its parent is of another session.
+        """
+        servers = self._servers()
+        forked = {parent for parent in servers.values() if parent in servers}
+        return sorted({servers[server] for server in forked}.intersection(self._members()))
+
+    def _members(self):
+        return [pid for leader in self._leaders for pid in session(leader.pid)]
+
+    def _servers(self):
+        """The fork servers and what they have forked: who is whose child."""
+        return {pid: int(fields[1]) for pid in self._members() if is_server(pid) and (fields := status(pid))}
 
     def end(self, process):
         """Kill a scheduler, or a worker with its nanny and all that it has started."""

@@ -34,22 +34,22 @@ def searches(tmp_path_factory, often):
 def test_workers_of_a_cluster_that_are_killed_change_nothing(searches, seen):
     base, search, cluster, trials = searches
     process = start(search("workers", "--cluster", cluster.address))
-    chance, deaths = random.Random(0), []
+    chance, killed = random.Random(0), set()
 
     def disturb():
-        if found := cluster.trainers():
-            # Its grandparent is the Dask worker, whose nanny starts another one.
-            deaths.append(kill(cluster.parent(cluster.parent(chance.choice(found)))))
+        """Kill a worker, whose nanny starts another one."""
+        if found := cluster.training_workers():
+            killed.update(filter(kill, [chance.choice(found)]))
 
     with repeatedly(KILL_SECONDS, disturb):
         _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     assert sorted(finished_in(base / "workers" / JOURNAL)) == [*range(trials)], "each once"
     assert views(base / "workers") == views(base / "panda")
-    assert deaths
+    assert killed
     seen(
         f"a Dask worker SIGKILL every {KILL_SECONDS:g} s",
-        f"{len(deaths)} deaths, none lost or twice, files as in panda",
+        f"{len(killed)} deaths, none lost or twice, files as in panda",
     )
 
 
