@@ -207,6 +207,7 @@ class StudyConfig(Section):
     goal: Annotated[float, Field(allow_inf_nan=False)] | None = None
     budget: BudgetConfig = BudgetConfig()
     max_failures: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    human_error: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     space: dict[str, Any] | None = None
     strategy: StrategyConfig = StrategyConfig()

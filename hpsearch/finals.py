@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpsearch.strategies.surrogate import Surrogate
+from hpsearch.surrogate import Surrogate
 from hpsearch.trial import Trial, score
 
 if TYPE_CHECKING:

@@ -43,7 +43,7 @@ def show(
     columns = trial_columns(record)
     ranked = record.ranking()
     rest = sorted(record.counted().keys() - set(ranked))
-    rows = [trial_row(record.results[number], columns) for number in (*ranked, *rest)]
+    rows = [trial_row(record, record.results[number], columns) for number in (*ranked, *rest)]
     rows += [running_row(number, config, columns) for number, config in sorted(record.running.items())]
     score = f"dev_{record.metric}"
     print_rows(rows[:top], columns, form, value=score, table=_shown_columns(record, columns, rows[:top]))

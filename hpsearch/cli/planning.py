@@ -30,7 +30,7 @@ class Plan:
     """A resolved study with its data, its strategy and pruner, and the run directory.
 
     load_seconds: how long the data took to load. earlier: events of results that a new run begins with; the strategy
-    knows them.
+    knows them. constant: by metric, the dev score of the best constant prediction.
     """
 
     folder: Path
@@ -41,6 +41,7 @@ class Plan:
     split_again: bool
     load_seconds: float
     earlier: list[dict[str, Any]]
+    constant: dict[str, float]
 
     def data_of(self, repeat: int) -> Dataset:
         """The data for one repeat: with a split of its own where there are few rows."""
@@ -96,8 +97,19 @@ def make_plan(
         before=begun.study if begun else {},
     )
     few_rows = sum(data.rows.values()) < FEW_ROWS
+    constant = _constant(study, data)
     if configs := study.given():
-        return Plan(folder, study, data, GivenStrategy(study.search_space(), configs), None, few_rows, load_seconds, [])
+        return Plan(
+            folder,
+            study,
+            data,
+            GivenStrategy(study.search_space(), configs),
+            None,
+            few_rows,
+            load_seconds,
+            [],
+            constant,
+        )
     beside = begun_run(Path(source).parent) if Path(source).name == "study.yaml" else None
     earlier = _earlier(study, data, [run for run in (begun, beside) if run], quiet=quiet)
     results = told(earlier)
@@ -105,7 +117,8 @@ def make_plan(
     first = best if best_score < math.inf else default_configuration(train_rows)
     strategy = make_strategy(study.search_space(), study.seed, first, **study.strategy.model_dump())
     strategy.begin_with(results)
-    return Plan(folder, study, data, strategy, _pruner(study, data), few_rows, load_seconds, earlier)
+    pruner = _pruner(study, constant[study.metric])
+    return Plan(folder, study, data, strategy, pruner, few_rows, load_seconds, earlier, constant)
 
 
 def _check_not_deleted(study: StudyConfig, folder: Path) -> None:
@@ -147,17 +160,28 @@ def _earlier(study: StudyConfig, data: Dataset, runs: list[RunRecord], *, quiet:
     return found.events
 
 
-def _pruner(study: StudyConfig, data: Dataset) -> Pruner | None:
-    """What stops bad trials on their way; None where the study wants none, or trials are too short."""
+def _constant(study: StudyConfig, data: Dataset) -> dict[str, float]:
+    """By metric, the dev score of a network that has learned nothing."""
     from hpsearch.diagnosis.baseline import constant_score
+    from hpsearch.trial import reported_metrics
+
+    normalize = next(iter(data.arrays.inputs["train"]))
+    train, dev = data.part("train", normalize), data.part("dev", normalize)
+    metrics = reported_metrics(data.task, study.metric)
+    return {metric: constant_score(train, dev, metric, data.target_sd) for metric in metrics}
+
+
+def _pruner(study: StudyConfig, constant: float) -> Pruner | None:
+    """What stops bad trials on their way; None where the study wants none, or trials are too short.
+
+    `constant` is the score of the best constant prediction.
+    """
     from hpsearch.engine.hyperparameters import MAXIMIZED_METRICS
     from hpsearch.strategies.pruning import Pruner, rungs_below
 
     rungs = rungs_below(study.longest_trial()) if study.prune else ()
     if not rungs:
         return None
-    normalize = next(iter(data.arrays.inputs["train"]))
-    constant = constant_score(data.part("train", normalize), data.part("dev", normalize), study.metric, data.target_sd)
     return Pruner(rungs, study.strategy.lag, -constant if study.metric in MAXIMIZED_METRICS else constant)
 
 

@@ -123,7 +123,12 @@ class SearchRun:
         from hpsearch.study import StopRules, Study
 
         plan = self._plan
-        data_facts = {"task": plan.data.task, "sha256": plan.data.sha256, "rows": plan.data.rows}
+        data_facts = {
+            "task": plan.data.task,
+            "sha256": plan.data.sha256,
+            "rows": plan.data.rows,
+            "constant": plan.constant,
+        }
         study_facts = plan.study.model_copy(update={"run": None}).to_dict()
         with open_run(
             self._folder,

@@ -140,6 +140,14 @@ def search(
             help="Exit 3 when more trials fail: a count, or a share below 1.",
         ),
     ] = None,
+    human_error: Annotated[
+        str | None,
+        typer.Option(
+            metavar="E",
+            envvar="HPSEARCH_HUMAN_ERROR",
+            help="What a person, or nobody, does better: a share of wrong rows, or the metric's error; for diagnoses.",
+        ),
+    ] = None,
     finalists: Annotated[
         str | None,
         typer.Option(
@@ -227,6 +235,7 @@ def search(
         "data.target": target, "budget.trials": trials, "budget.epochs": epochs, "metric": metric, "seed": seed,
         "budget.timeout": timeout, "budget.trial_timeout": trial_timeout,
         "budget.trial_memory": trial_memory, "goal": goal, "max_failures": max_failures,
+        "human_error": human_error,
         "strategy.lag": lag, "prune": prune, "finalists.top": finalists, "from": earlier,
         "strategy.plain": plain or None,
     }  # fmt: skip

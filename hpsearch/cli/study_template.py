@@ -33,6 +33,7 @@ def study_text(study: StudyConfig) -> str:
         + " # [height, width] or [height, width, channels] of rows that are images",
         f"metric: {study.metric}           # or {', '.join(name for name in metrics if name != study.metric)}",
         f"budget: {{trials: {budget.trials}, epochs: {budget.epochs}, timeout: null}}  # timeout: 45s, 30m, 1.5h",
+        "human_error: null            # the error of a person, or that nobody can beat: bias is measured from it",
         f"seed: {study.seed}",
         f"strategy: {{name: {study.strategy.name}}}".ljust(29) + "# or grid, evolve; the command's name wins",
         f"prune: {study.prune}".ljust(29) + "# false: no trial is stopped for being worse than most on its way",

@@ -13,7 +13,9 @@ import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from hpsearch.diagnosis.bias import Yardstick
 from hpsearch.diagnosis.finalists import Standing, standings
+from hpsearch.diagnosis.trials import diagnose
 from hpsearch.engine.hyperparameters import MAXIMIZED_METRICS
 from hpsearch.errors import JournalError, RunError
 from hpsearch.files import storage_errors
@@ -89,7 +91,7 @@ class RunRecord:
         study, data: as they were when the run began; empty before.
         results: by trial. scores: of the complete ones, smaller is better. failures: trials that failed.
         running: configurations of trials that have begun and have no result.
-        curves: of each trial that has a result.
+        curves, health: of each trial that has a result.
         finals: results by trial and repeat. finalists: who took part in the last finals; None: the search went on.
         end: the last end of the run, None while it goes on. counted_before: what counted then, though it went on since.
         evaluations: the openings of the test part. earlier: events of results that the run began with.
@@ -104,6 +106,8 @@ class RunRecord:
         self.failures: set[int] = set()
         self.running = Stored(line, lambda event: event["config"])
         self.curves = Stored(line, lambda event: event["curves"])
+        self.health = Stored(line, lambda event: event["health"])
+        self.health.offsets = self.curves.offsets
         self.finals: dict[tuple[int, int], TrialResult] = {}
         self.finalists: dict[str, Any] | None = None
         self.end: dict[str, Any] | None = None
@@ -191,6 +195,17 @@ class RunRecord:
     def maximize(self) -> bool:
         """Whether more of it is better."""
         return self.metric in MAXIMIZED_METRICS
+
+    def yardstick(self, human_error: float | None = None) -> Yardstick:
+        """What its scores are measured by: a human error that is given goes over the study's."""
+        said = self.study.get("human_error") if human_error is None else human_error
+        return Yardstick(self.metric, self.data.get("constant", {}), said)
+
+    def diagnosis(self, result: TrialResult, yardstick: Yardstick | None = None) -> str:
+        """One word for how a trial went, if there is one."""
+        number = result.number
+        curves, health = self.curves.get(number, {}), self.health.get(number, {})
+        return diagnose(result, curves, health, yardstick or self.yardstick(), result.config.get("epochs", 0))
 
     def counted(self) -> Mapping[int, TrialResult]:
         """The results that count, by number: while the run goes on all of them, after its end those that its end names.

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from hpsearch import strict_yaml
-from hpsearch.diagnosis.trials import diagnose
 from hpsearch.files import write_atomically
 from hpsearch.trial import TrialState, reported_metrics
 
@@ -38,7 +37,7 @@ def trial_columns(record: RunRecord) -> list[str]:
     ]
 
 
-def trial_row(result: TrialResult, columns: Iterable[str]) -> dict[str, Any]:
+def trial_row(record: RunRecord, result: TrialResult, columns: Iterable[str]) -> dict[str, Any]:
     """One row of trials.csv; what a trial does not have is None."""
     values = {
         "trial": result.number,
@@ -49,7 +48,7 @@ def trial_row(result: TrialResult, columns: Iterable[str]) -> dict[str, Any]:
         "updates": result.updates,
         "parameters": result.parameters,
         "gflop": result.gflop,
-        "diagnosis": diagnose(error=result.error, best_epoch=result.best_epoch, epochs=result.epochs) or None,
+        "diagnosis": record.diagnosis(result) or None,
         "error": result.error or None,
         **_config_cells(result.config),
     }
@@ -97,7 +96,7 @@ def write_views(folder: Path, record: RunRecord) -> None:
     """Make all views anew from the record; each file is replaced in one step. Raises StorageError."""
     counted = record.counted()
     columns = trial_columns(record)
-    rows = (trial_row(result, columns) for result in counted.values())
+    rows = (trial_row(record, result, columns) for result in counted.values())
     write_atomically(folder / "trials.csv", csv_text(columns, rows).encode())
     write_atomically(folder / "timings.csv", _timings(counted.values()).encode())
     write_atomically(folder / "curves.csv", _curves(record, counted).encode())

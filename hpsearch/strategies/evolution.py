@@ -14,7 +14,7 @@ from hpsearch.seeds import Purpose, generator
 from hpsearch.strategies.base import Strategy
 from hpsearch.strategies.random import reflect
 from hpsearch.strategies.sobol import SobolSequence
-from hpsearch.strategies.surrogate import Surrogate
+from hpsearch.surrogate import Surrogate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

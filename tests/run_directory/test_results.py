@@ -158,7 +158,7 @@ def test_a_row_for_each_trial_in_order_of_numbers(write, make_result):
     assert [row["trial"] for row in rows] == ["0", "1", "2"]
     first, failed, last = rows
     assert first["state"] == "COMPLETE"
-    assert first["diagnosis"] == "still_improving"
+    assert first["diagnosis"] == "", "no constant prediction is known to measure it by"
     assert (first["best_epoch"], first["epochs"], first["updates"], first["parameters"]) == ("3", "3", "21", "2947")
     assert first["momentum"] == "", "a hyperparameter that is not active has no value"
     assert first["hidden"] == "[64, 32]"
@@ -185,9 +185,10 @@ def test_a_running_trial_has_a_row_without_results(study_facts):
 
 
 def test_a_row_has_every_column_and_no_other(study_facts, make_result):
-    columns = trial_columns(RunRecord.of(*study_facts))
+    record = RunRecord.of(*study_facts)
+    columns = trial_columns(record)
     result = make_result(0, config={"optimizer": "adam", "unheard_of": 1})
-    assert list(trial_row(result, columns)) == columns
+    assert list(trial_row(record, result, columns)) == columns
 
 
 # --- curves.csv and timings.csv ---

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.kernel_ridge import KernelRidge
 
-from hpsearch.strategies.surrogate import CURIOSITY, MISMATCH, NOISE, REACH, Surrogate, normal_scores
+from hpsearch.surrogate import CURIOSITY, MISMATCH, NOISE, REACH, Surrogate, normal_scores
 
 
 def fitted(categories, places, scores):
