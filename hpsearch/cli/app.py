@@ -11,7 +11,7 @@ import traceback
 
 import typer
 
-from hpsearch.cli import inspection, models, running, search, upkeep
+from hpsearch.cli import inspection, models, reporting, running, search, upkeep
 from hpsearch.cli.streams import discard, forgiving_streams
 from hpsearch.errors import HpsearchError, StorageError
 from hpsearch.threads import hold_threads
@@ -28,6 +28,7 @@ app = typer.Typer(
 )
 search.register(app)
 inspection.register(app)
+reporting.register(app)
 models.register(app)
 upkeep.register(app)
 

@@ -325,6 +325,8 @@ class SearchRun:
 
     def _say_next(self, winner: TrialResult) -> None:
         from hpsearch.diagnosis.bounds import widened
+        from hpsearch.report.verdict import limit_of
+        from hpsearch.report.words import short
 
         limit, space = self._plan.strategy.limit, self._plan.strategy.space
         wanted = self._plan.study.budget.trials
@@ -334,7 +336,8 @@ class SearchRun:
             say(f"there are no more trials than the {len(given)} that are given")
         for name, text in widened(space, winner.config).items():
             say(f"the winner's {name} {winner.config[name]:g} is at an end of its range; wider: -p {text}")
-        say(f"next: hpsearch show {self._folder}, hpsearch evaluate {self._folder}")
+        say(short(limit_of(self._record, winner, self._record.yardstick())))
+        say(f"next: hpsearch report {self._folder}, hpsearch show {self._folder}, hpsearch evaluate {self._folder}")
 
 
 def provenance(sha256: str) -> dict[str, Any]:

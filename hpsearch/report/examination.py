@@ -1,0 +1,147 @@
+"""What the journal cannot tell of a winner: its mistakes on dev, what a linear model does, if more rows would help.
+
+It needs the model and the data and takes a few trainings, so it is done once, when a report is asked for, and noted in
+the journal.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hpsearch.data.parts import Part
+from hpsearch.diagnosis.confidence import calibration
+from hpsearch.trial import Trial, TrialSettings, run_trial
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hpsearch.data.dataset import Dataset
+    from hpsearch.model import Model
+    from hpsearch.trial import TrialResult
+
+SIZES = (0.1, 0.25, 0.5, 1.0)  # shares of the training rows
+FEW_ROWS = 5_000  # with fewer, each size is tried REPEATS times with fresh seeds
+REPEATS = 3
+FEWEST_ROWS = 20  # to train on
+MOST_CLASSES = 50  # of a confusion matrix
+MOST_POINTS = 300  # of a plot of predictions against values
+DIGITS = 5
+# Logistic regression, or the least squares of a linear one: a network without hidden layers that cannot overfit much.
+LINEAR = {"layers": 0, "optimizer": "adam", "learning_rate": 0.01, "l2": 1e-3, "epochs": 60, "patience": 10}
+
+
+@dataclass(frozen=True)
+class FewerRows:
+    """A data set whose training part has only some of its rows, `rows` (k,)."""
+
+    data: Dataset
+    rows: np.ndarray
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.data, name)
+
+    def part(self, name: str, normalize: str) -> Part:
+        """The part; its inputs were normalised with all training rows, which no label tells anything of."""
+        whole = self.data.part(name, normalize)
+        if name != "train":
+            return whole
+        labels, targets = (known[self.rows] if len(known) else known for known in (whole.labels, whole.targets))
+        return Part(whole.inputs[self.rows], labels, targets)
+
+
+def examine(model: Model, winner: TrialResult, data: Dataset, seed: int, say: Callable[[str], None]) -> dict[str, Any]:
+    """The event "examination" of a winner; `say` is told what takes a while."""
+    settings = TrialSettings(seed, model.metric)
+    normalize = model.network.hyperparameters["normalize"]
+    dev = data.part("dev", normalize)
+    say("training a linear model to compare with ...")
+    linear = run_trial(Trial(winner.number, LINEAR | {"normalize": normalize}), data, settings)
+    return {
+        "event": "examination",
+        "trial": winner.number,
+        **(_classified if model.task == "classification" else _regressed)(model, dev),
+        "linear": {name: _digits(value) for name, value in linear.metrics.items()},
+        "sizes": _sizes(winner, data, settings, say),
+    }
+
+
+def _classified(model: Model, dev: Part) -> dict[str, Any]:
+    shares, _ = model.network.predict(model.weights, dev)
+    k, winners = shares.shape[1], shares.argmax(1)
+    losses = -np.log(np.maximum(shares[np.arange(len(shares)), dev.labels], np.finfo(np.float32).tiny))
+    found = calibration(shares, dev.labels)
+    counts = np.bincount(dev.labels * k + winners, minlength=k * k).reshape(k, k)
+    return {
+        "classes": [str(name) for name in model.classes] if k <= MOST_CLASSES else [],
+        "confusion": counts.tolist() if k <= MOST_CLASSES else [],
+        "calibration": [[_digits(sure), _digits(right), rows] for sure, right, rows in found.bins],
+        "ece": _digits(found.ece),
+        "row_loss_sd": _digits(float(losses.std())),
+    }
+
+
+def _regressed(model: Model, dev: Part) -> dict[str, Any]:
+    target = model.preparation.target
+    predicted, _ = model.network.predict(model.weights, dev)
+    predicted, values = target.original(predicted)[:, 0], target.original(dev.targets)[:, 0]
+    rest = values - predicted
+    some = np.linspace(0, len(rest) - 1, min(len(rest), MOST_POINTS)).astype(int)
+    order = np.argsort(predicted, kind="stable")[some]
+    return {
+        "predicted": [_digits(value) for value in predicted[order].tolist()],
+        "values": [_digits(value) for value in values[order].tolist()],
+        "residual_sd": _digits(float(rest.std())),
+        "residual_quantiles": [_digits(value) for value in np.quantile(rest, [0.05, 0.25, 0.5, 0.75, 0.95]).tolist()],
+    }
+
+
+def _sizes(
+    winner: TrialResult, data: Dataset, settings: TrialSettings, say: Callable[[str], None]
+) -> list[dict[str, Any]]:
+    """Dev and train scores of the winner's configuration trained on ever more of the rows."""
+    order, found = _nested(data, settings.seed), []
+    repeats = range(1, REPEATS + 1) if len(order) < FEW_ROWS else range(1, 2)
+    for share in SIZES:
+        rows = order[: math.ceil(share * len(order))]
+        if len(rows) < FEWEST_ROWS:
+            continue
+        say(f"training on {100 * share:.0f} % of the rows, to see whether more would help ...")
+        fewer = FewerRows(data, np.sort(rows))
+        results = [run_trial(Trial(winner.number, winner.config, repeat=n), fewer, settings) for n in repeats]
+        scores = {
+            part: [r.metrics[name] for r in results if (name := f"{part}_{settings.metric}") in r.metrics]
+            for part in ("dev", "train")
+        }
+        if scores["dev"]:
+            found.append(
+                {
+                    "rows": len(rows),
+                    "dev": _digits(fmean(scores["dev"])),
+                    "train": _digits(fmean(scores["train"])),
+                    "sd": _digits(stdev(scores["dev"])) if len(scores["dev"]) > 1 else None,
+                }
+            )
+    return found
+
+
+def _nested(data: Dataset, seed: int) -> np.ndarray:
+    """An order of the training rows, all beginnings of which have about the same shares of the classes."""
+    part = data.part("train", next(iter(data.normalizers)))
+    order = np.random.default_rng(seed).permutation(len(part.inputs))
+    if not len(part.labels):
+        return order
+    labels = part.labels[order]
+    place = np.empty(len(order))
+    for label in np.unique(labels):
+        own = np.flatnonzero(labels == label)
+        place[own] = (np.arange(len(own)) + 0.5) / len(own)
+    return order[np.argsort(place, kind="stable")]
+
+
+def _digits(value: float) -> float:
+    return float(f"{value:.{DIGITS}g}")
