@@ -37,7 +37,7 @@ def shape(line):
 
 def depends_on_the_winner(line):
     """Whether a line is there for some winners only; which network wins depends on the processor."""
-    return line.startswith(("the winner's ", "  not told apart from it: "))
+    return line.startswith(("the winner's ", "  not told apart from it: ", "what limits the best trials: "))
 
 
 def test_the_readme_opens_with_the_two_commands():
