@@ -407,6 +407,7 @@ SCHEDULES = {
     "power": lambda h, q, e: 1 / (e + 1) ** h["decay_power"],
     "staircase": lambda h, q, e: h["decay_factor"] ** (e // h["decay_epochs"]),
     "cosine": lambda h, q, e: (1 + math.cos(math.pi * q / (h["epochs"] - Fraction(str(h["warmup"]))))) / 2,
+    "rising": lambda h, q, e: 10 ** (4 * (float(q / (h["epochs"] - Fraction(str(h["warmup"])))) - 1)),
     "cosine_restarts": lambda h, q, e: (
         (1 + math.cos(math.pi * restart_share(q, h["decay_epochs"], h["restart_growth"]))) / 2
     ),

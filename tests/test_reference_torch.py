@@ -275,6 +275,11 @@ SCHEDULES = {
     "power": ({"decay_power": 0.7}, lambda o: lr_scheduler.LambdaLR(o, lambda e: (e + 1) ** -0.7), True),
     "staircase": ({"decay_epochs": 5, "decay_factor": 0.3}, lambda o: lr_scheduler.StepLR(o, 5, 0.3), True),
     "cosine": ({}, lambda o: lr_scheduler.CosineAnnealingLR(o, EPOCHS * STEPS), False),
+    "rising": (
+        {},
+        lambda o: lr_scheduler.LambdaLR(o, lambda t: 10 ** (4 * (t / (EPOCHS * STEPS) - 1))),
+        False,
+    ),
     "cosine_restarts": (
         {"decay_epochs": 3, "restart_growth": 2},
         lambda o: lr_scheduler.CosineAnnealingWarmRestarts(o, 3 * STEPS, 2),

@@ -44,7 +44,7 @@ def test_most_change_from_epoch_to_epoch(schedule):
 
 
 def test_every_schedule_is_tested():
-    assert {*STEPWISE, "cosine", "cosine_restarts"} == set(SCHEDULES)
+    assert {*STEPWISE, "cosine", "cosine_restarts", "rising"} == set(SCHEDULES)
 
 
 def test_a_cosine_falls_from_update_to_update_over_all_epochs():
@@ -53,6 +53,13 @@ def test_a_cosine_falls_from_update_to_update_over_all_epochs():
     np.testing.assert_allclose(rates("cosine", updates), expected, rtol=TIGHT)
     assert rate(1, "cosine") == 1
     assert 0 < rate(120, "cosine") < 2e-4  # the last update is one step short of 0
+
+
+def test_rising_goes_through_four_decades_evenly():
+    found = rates("rising", range(1, 121))
+    np.testing.assert_allclose(np.diff(np.log10(found)), 4 / 120, rtol=1e-9)
+    assert found[0] == pytest.approx(1e-4, rel=1e-9)
+    assert 0.9 < found[-1] < 1, "the last update is one step short of the whole rate"
 
 
 @pytest.mark.parametrize("warmup", [1.0, 3.0, 0.3, 2.55])

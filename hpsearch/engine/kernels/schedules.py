@@ -1,4 +1,8 @@
-"""The learning rate of an update (TECHNIQUES 18; cosines: Loshchilov and Hutter 2017, arXiv 1608.03983)."""
+"""The learning rate of an update (TECHNIQUES 18).
+
+Cosines: Loshchilov and Hutter 2017, arXiv 1608.03983. Rising, to find the range in which a network learns: Smith 2017,
+arXiv 1506.01186, section 3.3, evenly on a logarithmic scale over RISE decades up to the rate.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,8 @@ from hpsearch.engine.kernels.compiling import SUMS, stage
 from hpsearch.engine.layout import SCHEDULES
 from hpsearch.engine.places import settings as S
 
-CONSTANT, INVERSE, EXPONENTIAL, POWER, STAIRCASE, COSINE, _ = range(len(SCHEDULES))
+CONSTANT, INVERSE, EXPONENTIAL, POWER, STAIRCASE, COSINE, _, RISING = range(len(SCHEDULES))
+RISE = 4.0  # decades
 ALMOST = 1e-9  # of an epoch: what rounding may take from a whole number of them
 
 
@@ -18,7 +23,8 @@ ALMOST = 1e-9  # of an epoch: what rounding may take from a whole number of them
 def learning_rate_at(s, update, updates_per_epoch):
     """The learning rate of update number `update` (from 1).
 
-    Warm-up rises linearly to its end; the schedule begins behind it. All but the cosines change from epoch to epoch.
+    Warm-up rises linearly to its end; the schedule begins behind it. The cosines and rising change from update to
+    update, the others from epoch to epoch.
     """
     rate = s[S.learning_rate]
     schedule = s[S.schedule]
@@ -39,6 +45,8 @@ def learning_rate_at(s, update, updates_per_epoch):
     if schedule == STAIRCASE:
         return rate * math.pow(s[S.decay_factor], float(math.floor((epoch + 0.5) / s[S.decay_epochs])))
     start, length = 0.0, s[S.epochs] - warmup
+    if schedule == RISING:
+        return rate * math.pow(10.0, RISE * (done / length - 1.0))
     if schedule != COSINE:
         length = s[S.decay_epochs]
         while done >= start + length - ALMOST:
