@@ -167,7 +167,7 @@ class StrategyConfig(Section):
     must be proposed again.
     """
 
-    name: Literal["grid", "random", "evolve"] = "random"
+    name: Literal["grid", "random", "evolve", "panda"] = "random"
     lag: Annotated[int, Field(ge=1, le=10**6)] | None = None
     planned: Annotated[int, Field(ge=1, le=10**9)] | None = None
     points: Annotated[int, Field(ge=1, le=10**6)] = 3
@@ -183,7 +183,11 @@ class StrategyConfig(Section):
 
     def begun(self, trials: int | None, before: Mapping[str, Any]) -> StrategyConfig:
         """With lag and plan fixed: as they were `before`, when the run began, or else for `trials` trials."""
-        lag = self.lag or before.get("lag") or min(max((trials or 0) // 10, LEAST_LAG), MOST_LAG)
+        lag = (
+            1
+            if self.name == "panda"
+            else self.lag or before.get("lag") or min(max((trials or 0) // 10, LEAST_LAG), MOST_LAG)
+        )
         planned = self.planned or before.get("planned", trials)
         return self.model_copy(update={"lag": lag, "planned": planned})
 
@@ -350,7 +354,8 @@ def _said_space(
     spec = study.space
     if spec is None:
         named = (study.strategy.name == "grid" and over) or isinstance(study.earlier, list)
-        spec = {} if named else default_space(train_rows, images=images)
+        usual = panda_space if study.strategy.name == "panda" else default_space
+        spec = {} if named else usual(train_rows, images=images)
     return space_from_spec(_merged(spec, over))
 
 
@@ -395,6 +400,25 @@ def default_space(train_rows: int, *, images: bool = False) -> dict[str, Any]:
         "l2": {"low": 1e-5, "high": 1.0, "log": True},
         "normalize": ["robust_clip", "standard"],
         **({"augment": ["none", "shift+rotate+scale"]} if images else {}),
+    }
+
+
+def panda_space(train_rows: int, *, images: bool = False) -> dict[str, Any]:
+    """What the panda may change, and how far; `rising` is for its range test alone."""
+    constants = default_constants(train_rows)
+    return {
+        "learning_rate": {"low": 1e-5, "high": 0.3, "log": True},
+        "layers": {"low": 1, "high": 8},
+        "units": {"low": 8, "high": max(1024, constants["units"]), "scale": "pow2"},
+        "activation": ["silu", "relu", "selu", "tanh", "gelu"],
+        "l2": {"low": 1e-5, "high": 10.0, "log": True},
+        "dropout": {"low": 0.0, "high": 0.6},
+        "label_smoothing": {"low": 0.0, "high": 0.2},
+        "batch_size": {"low": 4, "high": 1024, "scale": "pow2"},
+        "schedule": ["constant", "cosine", "rising"],
+        "normalize": ["robust_clip", "standard"],
+        "batch_norm": [False, True],
+        "augment": ["none", "noise", "shift+rotate+scale"] if images else ["none", "noise"],
     }
 
 

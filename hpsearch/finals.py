@@ -7,6 +7,7 @@ luck.
 
 from __future__ import annotations
 
+import json
 import math
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from hpsearch.surrogate import Surrogate
 from hpsearch.trial import Trial, score
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from hpsearch.executors.base import Executor
     from hpsearch.run_directory.directory import RunDirectory
@@ -49,7 +50,7 @@ def choose(record: RunRecord, space: Space, top: int | None) -> list[int]:
 
 def _by_promise(record: RunRecord, space: Space) -> list[int]:
     """The complete trials by score, and to a part by what all scores together make one expect of them."""
-    best = [record.results[number] for number in record.ranking(MOST)]
+    best = _different(record.results[number] for number in record.ranking(MOST))
     others = sorted(record.counted().keys() - {result.number for result in best})
     known = best + [record.results[number] for number in others[:: len(others) // MOST + 1]]
     if len(best) < 2 or len(known) < FEWEST or not space.parameters:
@@ -63,6 +64,14 @@ def _by_promise(record: RunRecord, space: Space) -> list[int]:
     guess_rank = surrogate.guess(places(best), curiosity=0.0).argsort(kind="stable").argsort()
     order = (np.arange(len(best)) + GUESS_WEIGHT * guess_rank).argsort(kind="stable")
     return [best[place].number for place in order.tolist()]
+
+
+def _different(results: Iterable[TrialResult]) -> list[TrialResult]:
+    """The first result of each configuration: the panda trains one again and again, and it is one finalist."""
+    found: dict[str, TrialResult] = {}
+    for result in results:
+        found.setdefault(json.dumps(result.config, sort_keys=True), result)
+    return list(found.values())
 
 
 def most_finalists(top: int | None) -> int:

@@ -8,6 +8,7 @@ from bisect import insort
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
+from hpsearch.strategies.base import Course
 from hpsearch.trial import Trial, TrialResult, best_of, cut_short, score
 
 if TYPE_CHECKING:
@@ -41,20 +42,26 @@ class StopRules:
     """When a study ends before its trials are done.
 
     `goal` is a value of the metric; `deadline` of time.monotonic, of which `reserved` seconds are for what comes after.
+    `asked_to_end`: somebody wants it to end with the trial that runs.
     """
 
     goal: float | None = None
     deadline: float | None = None
     interrupted: Callable[[], bool] = lambda: False
     reserved: Callable[[], float] = lambda: 0.0
+    asked_to_end: Callable[[], bool] = lambda: False
 
-    def reason(self) -> str | None:
-        """Why to stop now; None: go on."""
+    def urgent(self) -> str | None:
+        """Why to stop at once, whatever is running; None: there is no hurry."""
         if self.interrupted():
             return "interrupted"
         if self.deadline is not None and time.monotonic() > self.deadline - self.reserved():
             return "timeout"
         return None
+
+    def reason(self) -> str | None:
+        """Why to begin nothing new; None: go on."""
+        return self.urgent() or ("stopped" if self.asked_to_end() else None)
 
 
 class Study:
@@ -113,7 +120,7 @@ class Study:
                 self._strategy.prepare(gapless)
 
     def run(self, executor: Executor, observer: Observer, keep: Callable[[TrialResult], None]) -> str:
-        """Go on until the end; return its reason: done, goal, timeout or interrupted.
+        """Go on until the end; return its reason: done, goal, timeout, stopped or interrupted.
 
         `keep` is given each result that is the best so far, with its weights, before they are dropped.
         """
@@ -210,7 +217,10 @@ class Study:
         return next((result for result in kept if result.weights is not None), None)
 
     def _tell(self, result: TrialResult) -> None:
-        self._strategy.tell(result.number, result.config, score(result, self._record.metric, self._record.maximize))
+        record, number = self._record, result.number
+        self._strategy.tell(number, result.config, score(result, record.metric, record.maximize))
+        if self._strategy.curious:
+            self._strategy.see(number, Course(record.diagnosis(result), record.curves.get(number, {})))
 
     def _look_for_goal(self) -> None:
         """Note the first result that reaches the goal, among those that have no gap before them."""

@@ -123,8 +123,8 @@ class SearchData(Protocol):
 class Watcher(Protocol):
     """Told by a running trial after each slice of training; may abandon it by raising."""
 
-    def __call__(self, trial: Trial, training: Any) -> None:
-        """Look at the training under way."""
+    def __call__(self, trial: Trial, training: Any) -> bool | None:
+        """Look at the training under way; True, once an epoch is done: it is to end here, as if it had been pruned."""
         ...
 
 
@@ -167,6 +167,7 @@ def run_trial(trial: Trial, data: SearchData, settings: TrialSettings, watch: Wa
         started=began,
         repeat=trial.repeat,
     )
+    skipped = False
     try:
         with memory_limit(settings.trial_memory):
             training = Training(network, train, dev)
@@ -176,8 +177,9 @@ def run_trial(trial: Trial, data: SearchData, settings: TrialSettings, watch: Wa
                 if settings.trial_timeout and time.perf_counter() - clock > settings.trial_timeout:
                     result.error = f"timeout: longer than {settings.trial_timeout:g} s"
                     break
-                if watch:
-                    watch(trial, training)
+                if watch and watch(trial, training):
+                    result.state, skipped = TrialState.PRUNED, True
+                    break
                 if training.epochs == epoch:
                     if limit < best_scores(training, data.target_sd, settings.metric)[-1] < math.inf:
                         result.state = TrialState.PRUNED
@@ -192,6 +194,8 @@ def run_trial(trial: Trial, data: SearchData, settings: TrialSettings, watch: Wa
         return result
     _record(result, training, train, dev, data, settings)
     result.seconds = time.perf_counter() - clock
+    if skipped:
+        return replace(cut_short(result, 0, (training.epochs,), settings.metric), reports=result.reports)
     return result
 
 
@@ -214,8 +218,8 @@ def _record(
     result.epochs, result.updates = training.epochs, training.updates
     result.epoch_updates, result.epoch_flop = training.updates_per_epoch, network.epoch_flops(len(train.inputs))
     result.gflop = _digits(result.epoch_flop * training.epochs / 1e9)
-    result.curves = _curves(training, settings.metric, data.target_sd)
-    result.health = _health(training)
+    result.curves = curves_of(training, settings.metric, data.target_sd)
+    result.health = health_of(training)
     if training.status == "diverged":
         result.error = f"diverged: {training.diverged_in} overflowed or exploded after update {training.updates}"
     ended = not result.error and result.state is not TrialState.PRUNED
@@ -274,7 +278,8 @@ def cut_short(result: TrialResult, rung: int, rungs: Sequence[int], metric: str)
     )
 
 
-def _curves(training: Any, metric: str, target_sd: float) -> dict[str, list[float]]:
+def curves_of(training: Any, metric: str, target_sd: float) -> dict[str, list[float]]:
+    """The curves of a training so far, as in TrialResult."""
     from hpsearch.engine.layout import CURVES  # noqa: PLC0415
 
     scale = target_sd if metric in SCALED_METRICS else 1.0
@@ -286,7 +291,8 @@ def _curves(training: Any, metric: str, target_sd: float) -> dict[str, list[floa
     }
 
 
-def _health(training: Any) -> dict[str, list[Any]]:
+def health_of(training: Any) -> dict[str, list[Any]]:
+    """What was seen in the layers so far, as in TrialResult."""
     from hpsearch.engine.layout import HEALTH  # noqa: PLC0415
 
     epochs = training.health_epochs()

@@ -179,7 +179,8 @@ def _pruner(study: StudyConfig, constant: float) -> Pruner | None:
     from hpsearch.engine.hyperparameters import MAXIMIZED_METRICS
     from hpsearch.strategies.pruning import Pruner, rungs_below
 
-    rungs = rungs_below(study.longest_trial()) if study.prune else ()
+    watched = study.strategy.name == "panda" and study.prune == "auto"  # the panda is patient
+    rungs = rungs_below(study.longest_trial()) if study.prune and not watched else ()
     if not rungs:
         return None
     return Pruner(rungs, study.strategy.lag, -constant if study.metric in MAXIMIZED_METRICS else constant)

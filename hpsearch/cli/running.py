@@ -18,17 +18,18 @@ from hpsearch.errors import ClusterError, ConfigError, GoalMissedError, NoValidT
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from hpsearch.cli.panda import PandaView
     from hpsearch.cli.planning import Plan
     from hpsearch.executors.base import Executor
     from hpsearch.finals import Finals, TimeForFinals
     from hpsearch.run_directory.directory import RunDirectory
     from hpsearch.run_directory.record import RunRecord
-    from hpsearch.study import StopRules, Study
+    from hpsearch.study import Observer, StopRules, Study
     from hpsearch.trial import Trial, TrialResult
 
 CONTENDERS = 4  # times as many trials as there are finalists keep their weights, for who they will be is not known yet
 MOST_CONTENDERS = 50
-WHY = {"timeout": "the time is over", "goal": "the goal is reached"}
+WHY = {"timeout": "the time is over", "goal": "the goal is reached", "stopped": "ended by hand"}
 
 
 class Mode(StrEnum):
@@ -107,6 +108,8 @@ class SearchRun:
         self._stop: StopRules
         self._reason = ""
         self._shares_data = False
+        self._watcher: Progress | PandaView
+        self._shown = -1
 
     def run(self, style: ProgressStyle, began: float) -> None:
         """Search; raises InterruptedBySignalError when a signal ended it."""
@@ -146,19 +149,26 @@ class SearchRun:
             if not idle:
                 ensure_compiled(say)
             timeout = plan.study.budget.timeout
-            progress = Progress(style, len(self._numbers), done, plan.study.metric)
             with OrderlyEnd() as signals:
+                self._watcher = progress = self._view(style, directory, done, signals, idle=idle)
                 deadline = began + timeout if timeout else None
-                self._stop = stop = StopRules(plan.study.goal, deadline, lambda: signals.received is not None)
-                with self._executor(directory, progress, idle=idle) as executor:
+                asked_to_end = functools.partial(getattr, progress, "asked_to_end", False)
+                self._stop = stop = StopRules(
+                    plan.study.goal,
+                    deadline,
+                    lambda: signals.received is not None,
+                    asked_to_end=asked_to_end,
+                )
+                with self._executor(directory, idle=idle) as executor:
                     time_for_finals = self._time_for_finals(executor.slots)
                     self._stop = replace(stop, reserved=time_for_finals)
                     contenders = min(CONTENDERS * most_finalists(plan.study.finalists.top), MOST_CONTENDERS)
                     study = Study(
                         directory, plan.strategy, self._numbers, self._stop, self._cost, plan.pruner, contenders
                     )
+                    observer = self._observer(progress, directory)
                     try:
-                        self._reason = study.run(executor, progress, lambda result: self._keep(directory, result))
+                        self._reason = study.run(executor, observer, lambda result: self._keep(directory, result))
                     finally:
                         progress.close()
                     if self._reason in WHY and not self._quiet:
@@ -219,7 +229,8 @@ class SearchRun:
             say(f"training {len(finals.numbers)} finalists again, {repeats} times each, with {again}")
         for repeat in range(1, repeats + 1) if self._plan.split_again and self._shares_data else ():
             self._share(directory, repeat)
-        progress = Progress(style, len(finals.numbers) * repeats, len(finals.numbers) * repeats - left, "", "trainings")
+        total = len(finals.numbers) * repeats
+        self._watcher = progress = Progress(style, total, total - left, "", "trainings")
         try:
             done = finals.run(executor, progress, self._stop)
         finally:
@@ -246,7 +257,38 @@ class SearchRun:
         else:
             say(f"{self._folder}: {trials} in {how}")
 
-    def _executor(self, directory: RunDirectory, progress: Progress, *, idle: bool) -> Executor:
+    def _view(
+        self, style: ProgressStyle, directory: RunDirectory, done: int, signals: OrderlyEnd, *, idle: bool
+    ) -> Progress | PandaView:
+        """What a person sees: on a terminal the panda's model itself, else a bar or lines."""
+        wanted = style is ProgressStyle.BAR or (style is ProgressStyle.AUTO and sys.stderr.isatty())
+        total, plan = len(self._numbers), self._plan
+        if self._place.mode is not Mode.PANDA or idle or not wanted:
+            return Progress(style, total, done, plan.study.metric)
+        from hpsearch.cli.panda import PandaView
+
+        interrupted = lambda: signals.received is not None  # noqa: E731
+        return PandaView(directory, plan.strategy, total, plan.data.target_sd, interrupted)
+
+    def _observer(self, view: Progress | PandaView, directory: RunDirectory) -> Observer:
+        from hpsearch.strategies.babysitter import Babysitter
+
+        if not isinstance(self._plan.strategy, Babysitter):
+            return view
+        from hpsearch.cli.panda import LedgerKeeper
+
+        return LedgerKeeper(view, directory, self._plan.strategy)
+
+    def _watch(self, trial: Trial, training: Any) -> bool | None:
+        """Show the one model that is trained (panda); whether it is to end here."""
+        if trial.number != self._shown and not trial.repeat and isinstance(self._watcher, Progress):
+            self._shown = trial.number
+            step = getattr(self._plan.strategy, "step", None)
+            if step and not self._quiet:
+                say(f"trial {trial.number}: {step(trial.number)}")
+        return self._watcher.watch(trial, training)
+
+    def _executor(self, directory: RunDirectory, *, idle: bool) -> Executor:
         from hpsearch.executors.panda import PandaExecutor
         from hpsearch.trial import TrialSettings
 
@@ -257,7 +299,7 @@ class SearchRun:
         place = self._place
         if place.mode is Mode.PANDA or idle:
             data = functools.cache(self._plan.data_of)
-            return PandaExecutor(data, settings, progress.watch, lambda: self._stop.reason() is not None)
+            return PandaExecutor(data, settings, self._watch, lambda: self._stop.urgent() is not None)
         if place.cluster is None:
             from hpsearch.executors.caviar import CaviarExecutor
 

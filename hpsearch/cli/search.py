@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 SUMMARIES = {
     "random": "Search at random, each hyperparameter on its own scale; trial 0 is the default configuration.",
     "grid": "Search a mesh, then denser ones around the best; what neither -p nor a study names keeps its default.",
+    "panda": "Babysit one model: watch it, change what its diagnosis asks for, keep what helps beyond noise.",
     "evolve": "Search by evolution: offspring of the best trials so far, screened by a guess at their scores.",
 }
 
@@ -226,6 +227,8 @@ def search(
         raise ConfigError("--require-goal: needs --goal X")
     if plain and context.info_name != "random":
         raise ConfigError(f"--plain: {context.info_name} has no plain form; it is for hpsearch random")
+    if context.info_name == "panda":
+        mode = Mode.PANDA
     place = where_to_run(mode, jobs, cluster, mixed=mixed)
     if shard and only:
         raise ConfigError("--shard and --only: both say which trials to run; give one of them")

@@ -56,7 +56,8 @@ class PandaExecutor(Executor):
         """Forget the trial that waits, if any."""
         self._waiting.clear()
 
-    def _look(self, trial: Trial, training: Any) -> None:
-        self._watch(trial, training)
+    def _look(self, trial: Trial, training: Any) -> bool | None:
+        skip = self._watch(trial, training)
         if self._should_stop():
             raise _AbandonedError
+        return skip

@@ -31,6 +31,7 @@ OURS = (
     "best.yaml",
     "model",
     "report.html",
+    "ledger.yaml",
     SHARED_DATA,
     JOURNAL,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hpsearch.strategies.babysitter import Babysitter
 from hpsearch.strategies.evolution import EvolutionOptions, EvolutionStrategy
 from hpsearch.strategies.grid import GridStrategy
 from hpsearch.strategies.random import PlainStrategy, RandomStrategy
@@ -29,6 +30,8 @@ def make_strategy(
     if name == "evolve":
         own = {option: options[option] for option in EvolutionOptions.__dataclass_fields__}
         return EvolutionStrategy(space, seed, lag, defaults, EvolutionOptions(**own))
+    if name == "panda":
+        return Babysitter(space, seed, defaults)
     if options["plain"]:
         return PlainStrategy(space, seed, lag, defaults)
     return RandomStrategy(space, seed, lag, defaults, options["densify"])

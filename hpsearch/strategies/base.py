@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from hpsearch.space import Config, Space
+
+
+@dataclass(frozen=True)
+class Course:
+    """How a trial went: one word (diagnosis.trials), and its curves (as in TrialResult)."""
+
+    diagnosis: str
+    curves: Mapping[str, Sequence[float | None]]
 
 
 LAST_DRAWS = 64  # where a part of a continuum is a single point, most of them may be known
@@ -33,7 +42,10 @@ class Strategy(ABC):
         lag: see above, at least 1.
         earlier: how many results of an earlier search are known.
         limit: how many different trials there are; None: no end.
+        curious: whether it is to be shown how each trial went, and not only told its score.
     """
+
+    curious = False
 
     def __init__(self, space: Space, seed: int, lag: int) -> None:
         self.space = space
@@ -96,6 +108,9 @@ class Strategy(ABC):
         """Tell the score (smaller is better, infinity for a failure) of a trial."""
         key = self._asked.pop(number) if number in self._asked else self._note(number, config)
         self._told[number] = config, np.frombuffer(key), score
+
+    def see(self, number: int, course: Course) -> None:  # noqa: B027 - for those that are curious
+        """Show how a trial went, after its score was told."""
 
     @abstractmethod
     def _propose(self, number: int) -> Config:

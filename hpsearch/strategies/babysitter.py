@@ -1,0 +1,329 @@
+"""The panda: one model, watched and patiently improved, one change at a time (TECHNIQUES 28).
+
+Each trial changes what the diagnosis of the best configuration so far asks for. A change that seems to help is trained
+once more with other random numbers, and is kept only if the mean of its scores is better beyond their noise; else it is
+rolled back. How large the noise is, every repetition of a configuration says, and the first one is that of the start.
+What is done is a function of the space and of what all trials before came to, so a run that goes on does the same.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from itertools import chain
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from hpsearch.diagnosis.averaging import smoothed
+from hpsearch.space import Categorical, Int
+from hpsearch.strategies.base import Course, Strategy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from hpsearch.space import Config, Space
+
+RANGE_TEST = {"schedule": "rising", "patience": 0}
+RANGE_SHARE = 0.25  # of the epochs of a trial
+FEWEST_RANGE_EPOCHS = 12
+SMOOTHING = 0.5
+SAFETY = 3.0  # the rate that is suggested is so many times below the one at which a loss was least
+WORTH_A_TRIAL = 1.5  # factor between the suggested rate and that of the start
+PROMISING = 0.5  # standard errors better: trained once more
+BEYOND_NOISE = 1.0  # standard errors better, with the repetition: kept
+
+
+@dataclass(frozen=True)
+class Move:
+    """A change of one hyperparameter.
+
+    `by` is a factor, a word to change to, or, where `added` is true, a number to add.
+    """
+
+    name: str
+    by: Any
+    added: bool = False
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one trial is for.
+
+    Attributes:
+        kind: start, again (the start once more, for the noise), range (of the learning rate), change, confirm.
+        config: the configuration.
+        changed: by name the value before and the new one.
+        why: in words.
+        move: that of a change, and of its confirmation.
+    """
+
+    kind: str
+    config: Config
+    changed: dict[str, tuple[Any, Any]]
+    why: str
+    move: Move | None = None
+
+    def __str__(self) -> str:
+        changed = ", ".join(f"{name} {_short(old)} -> {_short(new)}" for name, (old, new) in self.changed.items())
+        return f"{changed} ({self.why})" if changed else self.why
+
+
+def _factors(name: str, *factors: float) -> tuple[Move, ...]:
+    return tuple(Move(name, factor) for factor in factors)
+
+
+def _words(name: str, *words: object) -> tuple[Move, ...]:
+    return tuple(Move(name, word) for word in words)
+
+
+RATE_UP, RATE_DOWN = _factors("learning_rate", 3, 1.6), _factors("learning_rate", 1 / 3, 1 / 1.6)
+BIGGER = (Move("units", 2), Move("layers", 1, added=True))
+SMALLER = (Move("units", 0.5), Move("layers", -1, added=True))
+PENALTY = (*_factors("l2", 100, 10, 3), Move("dropout", 0.15, added=True), Move("label_smoothing", 0.05, added=True))
+FREEDOM = (*_factors("l2", 0.1, 0.3), Move("dropout", -0.15, added=True))
+BATCH_DOWN, BATCH_UP = (Move("batch_size", 0.5),), (Move("batch_size", 2),)
+SCHEDULE = _words("schedule", "cosine", "constant")
+ACTIVATIONS = _words("activation", "relu", "selu", "silu", "tanh", "gelu")
+INPUTS = _words("normalize", "standard", "robust_clip", "robust")
+NORM = (Move("batch_norm", by=True), Move("batch_norm", by=False))
+LONGER = (Move("epochs", 2),)
+AUGMENT = _words("augment", "shift+rotate+scale", "noise", "none")
+
+EVERYTHING = (
+    RATE_UP[:1], RATE_DOWN[:1], PENALTY[:2], SCHEDULE, BIGGER, ACTIVATIONS[:3], AUGMENT, INPUTS, BATCH_DOWN,
+    PENALTY[2:], SMALLER, BATCH_UP, RATE_UP[1:], RATE_DOWN[1:], FREEDOM, ACTIVATIONS[3:], NORM, LONGER,
+)  # fmt: skip
+# What helps first, by the word for how the best configuration went; then everything, in the order above.
+ORDER = {
+    "high_bias": (RATE_UP[:1], BIGGER, FREEDOM[:1], SCHEDULE, RATE_DOWN[:1], ACTIVATIONS[:3], LONGER),
+    "high_variance": (PENALTY[:2], AUGMENT, PENALTY[3:4], ACTIVATIONS[:3], SMALLER, RATE_UP[:1], BATCH_DOWN),
+    "still_improving": (RATE_UP[:1], LONGER, BATCH_DOWN, BIGGER),
+    "early_peak": (RATE_DOWN[:1], PENALTY[:2], AUGMENT, SMALLER, SCHEDULE),
+    "unstable": (RATE_DOWN[:1], SCHEDULE, BATCH_UP, NORM),
+    "plateau": (RATE_UP[:1], RATE_DOWN[:1], NORM, BIGGER),
+    "dead_units": (ACTIVATIONS[2:3], RATE_DOWN[:1], NORM),
+    "vanishing": (ACTIVATIONS[:1], NORM, RATE_UP[:1], SMALLER[1:]),
+    "diverged": (RATE_DOWN[:1],),
+}
+
+
+class Babysitter(Strategy):
+    """See the module. `defaults` is the configuration to start with; what is fixed in the space is never changed."""
+
+    curious = True
+
+    def __init__(self, space: Space, seed: int, defaults: Mapping[str, Any]) -> None:
+        super().__init__(space, seed, lag=1)
+        self.limit = None
+        self._defaults = defaults
+        self._results: dict[int, tuple[Config, float]] = {}
+        self._courses: dict[int, Course] = {}
+        self._case = _Case(space, defaults)
+        self._taken = 0
+        self.ledger: list[dict[str, Any]] = []
+
+    def begin_with(self, results: Sequence[tuple[Config, float]]) -> None:
+        """Nothing is learned of an earlier search but where to start, which `defaults` says."""
+
+    def prepare(self, number: int) -> None:
+        """Take in what the trials before came to."""
+        while self._taken < number:
+            config, score = self._results.pop(self._taken)
+            self.ledger.append(self._case.take(self._taken, config, score, self._courses.pop(self._taken)))
+            self._taken += 1
+
+    def ready(self, number: int) -> bool:
+        """Whether all trials before were told and shown."""
+        return all(n in self._results and n in self._courses for n in range(self._taken, number))
+
+    def tell(self, number: int, config: Config, score: float) -> None:
+        """Tell the score (smaller is better, infinity for a failure) of a trial."""
+        self._results[number] = config, score
+
+    def see(self, number: int, course: Course) -> None:
+        """Show how a trial went."""
+        self._courses[number] = course
+
+    def step(self, number: int) -> Step:
+        """What trial `number`, which is `ready`, is for."""
+        self.prepare(number)
+        return self._case.next()
+
+    def _propose(self, number: int) -> Config:
+        return self.step(number).config
+
+    def _note(self, number: int, config: Config) -> bytes:  # noqa: ARG002 - the same one may be trained again
+        return b""
+
+
+class _Case:
+    """The model under care: what was tried, what is kept, and what comes next."""
+
+    def __init__(self, space: Space, defaults: Mapping[str, Any]) -> None:
+        self._space = space
+        self.kept = space.nearest(defaults)
+        self._scores: dict[str, list[float]] = {}
+        self._words: dict[str, str] = {}
+        self._pending: Step | None = None
+        self._last: Move | None = None
+        self._suggested: float | None = None
+        self._tested = False
+        self._step: Step | None = None
+
+    def next(self) -> Step:
+        """What to do now."""
+        if self._step is None:
+            self._step = self._decide()
+        return self._step
+
+    def take(self, number: int, config: Config, score: float, course: Course) -> dict[str, Any]:
+        """Learn what a trial came to; its line in the ledger."""
+        step, self._step = self.next(), None
+        if config != step.config:  # somebody chose otherwise
+            step = Step("change", config, changes(self.kept, config), "chosen by hand")
+        saw = self._words.get(_key(self.kept), "")
+        if step.kind == "range":
+            self._tested, self._suggested = True, suggested_rate(course.curves)
+            outcome = f"learning rate {self._suggested:g} suggested" if self._suggested else "nothing to be seen"
+        else:
+            outcome = self._judge(step, score, course.diagnosis)
+        return {
+            "trial": number,
+            "kind": step.kind,
+            "saw": saw,
+            "changed": {name: {"from": old, "to": new} for name, (old, new) in step.changed.items()},
+            "why": step.why,
+            "diagnosis": course.diagnosis,
+            "score": score if math.isfinite(score) else None,
+            "outcome": outcome,
+            "hyperparameters": config,
+        }
+
+    def _judge(self, step: Step, score: float, word: str) -> str:
+        key = _key(step.config)
+        self._scores.setdefault(key, []).append(score)
+        self._words[key] = word
+        if key == _key(self.kept):
+            return "start" if step.kind == "start" else "the noise is known better"
+        ours, theirs = self._mean(step.config), self._mean(self.kept)
+        error = self._noise() * math.sqrt(1 / len(self._scores[key]) + 1 / len(self._scores[_key(self.kept)]))
+        if step.kind == "change" and ours < theirs - PROMISING * error:
+            self._pending = Step(
+                "confirm", step.config, step.changed, "it seems better: once more, to be sure", step.move
+            )
+            return "promising"
+        self._pending = None
+        if step.kind == "confirm" and ours < theirs - BEYOND_NOISE * error:
+            self.kept, self._last = step.config, step.move
+            return "kept"
+        self._last = None
+        return "rolled back"
+
+    def _mean(self, config: Config) -> float:
+        return fmean(self._scores[_key(config)])
+
+    def _noise(self) -> float:
+        """The standard deviation of a score over repetitions, pooled over all configurations that have some."""
+        squares, freedom = 0.0, 0
+        for scores in self._scores.values():
+            finite = [score for score in scores if math.isfinite(score)]
+            if len(finite) > 1:
+                squares += sum((score - fmean(finite)) ** 2 for score in finite)
+                freedom += len(finite) - 1
+        return math.sqrt(squares / freedom) if freedom else 0.0
+
+    def _decide(self) -> Step:
+        if not self._scores:
+            return Step("start", self.kept, {}, "where it starts")
+        if len(self._scores) == 1 and len(self._scores[_key(self.kept)]) == 1:
+            return Step("again", self.kept, {}, "the same once more: how far do scores differ by chance?")
+        if not self._tested and (test := self._range_test()):
+            return test
+        if self._pending is not None:
+            return self._pending
+        for move, why in self._moves():
+            config = moved(self._space, self.kept, move)
+            if config is not None and _key(config) not in self._scores:
+                return Step("change", config, changes(self.kept, config), why, move)
+        return Step("again", self.kept, {}, "nothing is left to change: the noise of the score once more")
+
+    def _range_test(self) -> Step | None:
+        if not isinstance(self._space.parameters.get("schedule"), Categorical):
+            return None
+        if "rising" not in self._space.parameters["schedule"].choices or "learning_rate" not in self._space.parameters:
+            return None
+        epochs = max(FEWEST_RANGE_EPOCHS, int(RANGE_SHARE * self.kept["epochs"]))
+        new = {"learning_rate": self._space.parameters["learning_rate"].high, "epochs": epochs}
+        config = self.kept | RANGE_TEST | new
+        return Step("range", config, changes(self.kept, config), "at which learning rates does the loss fall?")
+
+    def _moves(self) -> Iterator[tuple[Move, str]]:
+        """Moves and why, the most promising first."""
+        if self._suggested:
+            factor = self._suggested / self.kept["learning_rate"]
+            if max(factor, 1 / factor) > WORTH_A_TRIAL:
+                yield Move("learning_rate", factor), "the range test suggests this learning rate"
+        if self._last is not None and not isinstance(self._last.by, str | bool):
+            yield self._last, "that helped: further in the same direction"
+        word = self._words.get(_key(self.kept), "")
+        for move in chain(*ORDER.get(word, ())):
+            yield move, f"{word}: this is what helps against it"
+        for move in chain(*EVERYTHING):
+            yield move, f"{word or 'nothing known'}: next in turn"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value).lower()
+
+
+def _key(config: Config) -> str:
+    return json.dumps(config, sort_keys=True)
+
+
+def changes(old: Config, new: Config) -> dict[str, tuple[Any, Any]]:
+    """By name the values in which two configurations differ, old and new; None where there is none."""
+    names = dict.fromkeys((*old, *new))
+    return {name: (old.get(name), new.get(name)) for name in names if old.get(name) != new.get(name)}
+
+
+def moved(space: Space, config: Config, move: Move) -> Config | None:
+    """The configuration after a move, within the space; None where the move leads nowhere."""
+    parameter = space.parameters.get(move.name)
+    value = config.get(move.name)
+    if parameter is None or value is None:
+        return None
+    if isinstance(parameter, Categorical):
+        if move.by not in parameter.choices or move.by == value:
+            return None
+        new = move.by
+    elif isinstance(move.by, str | bool) or isinstance(value, str):
+        return None
+    else:
+        wanted = value + move.by if move.added else value * move.by
+        if wanted == 0 and not move.added:
+            return None
+        inside = min(max(wanted, parameter.low), parameter.high)
+        new = parameter.nearest(round(inside) if isinstance(parameter, Int) else float(f"{inside:.3g}"))
+        if new == value:
+            return None
+    return space.adopted(space.completed(config | {move.name: new}, config)) | _beside(space, config)
+
+
+def _beside(space: Space, config: Config) -> Config:
+    """What a configuration has that is no parameter of the space."""
+    return {name: value for name, value in config.items() if name not in space.parameters}
+
+
+def suggested_rate(curves: Mapping[str, Sequence[float | None]]) -> float | None:
+    """The learning rate that a range test suggests; None where nothing can be seen.
+
+    SAFETY below the one at which the smoothed loss was least, on train or on dev, whichever came first: a network that
+    learns all rows by heart on the way goes on learning at any rate.
+    """
+    found = []
+    for part in ("train_loss", "dev_loss"):
+        losses = smoothed(curves.get(part, []), SMOOTHING)
+        known = [(loss, rate) for loss, rate in zip(losses, curves["learning_rate"], strict=True) if loss and rate]
+        found += [min(known)[1]] if known else []
+    return float(f"{min(found) / SAFETY:.2g}") if found else None
