@@ -252,7 +252,7 @@ def load_study(source: Path | None, overrides: Mapping[str, Any]) -> StudyConfig
 
     Raises ConfigError: one line that names file, key, value and what is allowed.
     """
-    tree = strict_yaml.read(source) if source else {}
+    tree = _replayed(strict_yaml.read(source)) if source else {}
     where = str(source) if source else "study"
     if tree is None:
         tree = {}
@@ -271,6 +271,18 @@ def load_study(source: Path | None, overrides: Mapping[str, Any]) -> StudyConfig
     if isinstance(study.earlier, list):
         found["earlier"] = numbered((f"{where}: from.{i}", trial) for i, trial in enumerate(study.earlier))
     return study.model_copy(update=found)
+
+
+def _replayed(tree: Any) -> Any:
+    """The study that a ledger of the panda tells of, with its steps as the very trials to run; any other as it is."""
+    if not isinstance(tree, dict) or not {"study", "steps"} <= tree.keys() or not isinstance(tree["study"], dict):
+        return tree
+    if not isinstance(tree["steps"], list) or not all(
+        isinstance(step, dict) and isinstance(step.get("hyperparameters"), dict) for step in tree["steps"]
+    ):
+        return tree
+    trials = [{"trial": step.get("trial", n)} | step["hyperparameters"] for n, step in enumerate(tree["steps"])]
+    return tree["study"] | {"from": trials}
 
 
 def resolve(

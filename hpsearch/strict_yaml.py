@@ -58,8 +58,14 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
-_PlainDumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _PlainLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _PlainDumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):
+    """Writes what stands twice twice: an alias is more than `parse` reads."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - whatever it is
+        return True
 
 
 def parse(text: str, where: str) -> Any:

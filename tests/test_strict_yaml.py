@@ -71,3 +71,11 @@ def test_files_that_cannot_be_read(tmp_path):
         strict_yaml.read(tmp_path / "none.yaml")
     with pytest.raises(ConfigError, match="directory"):
         strict_yaml.read(tmp_path)
+
+
+def test_what_stands_twice_is_written_twice(tmp_path):
+    shared = {"a": [1.5, "x"]}
+    text = strict_yaml.dump({"first": shared, "second": [shared, shared]})
+    assert strict_yaml.parse(text, "text") == {
+        "first": {"a": ["1.5", "x"]}, "second": [{"a": ["1.5", "x"]}, {"a": ["1.5", "x"]}]
+    }  # fmt: skip

@@ -9,6 +9,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from hpsearch.cli.printing import readable
 from hpsearch.diagnosis.trials import diagnose
 from hpsearch.trial import TrialResult, TrialState, curves_of, health_of
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
     from hpsearch.run_directory.directory import RunDirectory
     from hpsearch.run_directory.record import RunRecord
-    from hpsearch.strategies.babysitter import Babysitter
+    from hpsearch.strategies.babysitter import Babysitter, Step
     from hpsearch.strategies.base import Strategy
     from hpsearch.study import Observer
     from hpsearch.trial import Trial
@@ -201,8 +203,9 @@ def _chart(curves: dict[str, list[float]], allowed: int, width: int) -> list[str
     import plotille
 
     figure = plotille.Figure()
-    figure.width, figure.height = max(width - 22, 20), CHART_ROWS
-    figure.set_x_limits(min_=1, max_=max(allowed, 2))
+    figure.width, figure.height = max(width - 30, 20), CHART_ROWS
+    epochs = len(curves["dev_loss"])
+    figure.set_x_limits(min_=1, max_=next(end for n in range(8, -1, -1) if (end := max(allowed >> n, 2)) >= epochs))
     figure.x_label, figure.y_label = "epoch", "loss, train blue, dev yellow"
     figure.x_ticks_fkt = lambda low, _: f"{low:.0f}"
     figure.y_ticks_fkt = lambda low, _: f"{low:.3g}".rjust(8)
@@ -212,6 +215,21 @@ def _chart(curves: dict[str, list[float]], allowed: int, width: int) -> list[str
         if points:
             figure.plot(*zip(*points, strict=True), lc=colour, label=name)
     return figure.show(legend=False).splitlines()
+
+
+class Approval:
+    """Asks the person at the terminal before each change of the babysitter; a no is noted in the journal."""
+
+    def __init__(self, directory: RunDirectory) -> None:
+        self._directory = directory
+
+    def __call__(self, number: int, step: Step) -> bool:
+        """Whether the change may be tried; anything but a no is a yes."""
+        answer = typer.prompt(f"trial {number}: {step}: try it", default="y", err=True)
+        if not answer.strip().lower().startswith("n"):
+            return True
+        self._directory.note([{"event": "refusal", "number": number, "config": step.config}])
+        return False
 
 
 class LedgerKeeper:

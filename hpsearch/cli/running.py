@@ -97,8 +97,10 @@ class SearchRun:
         place: Place,
         overwrite: bool,
         quiet: bool,
+        interactive: bool = False,
     ) -> None:
         self._plan = plan
+        self._interactive = interactive
         self._folder = plan.folder
         self._numbers = numbers
         self._place = place
@@ -163,10 +165,10 @@ class SearchRun:
                     time_for_finals = self._time_for_finals(executor.slots)
                     self._stop = replace(stop, reserved=time_for_finals)
                     contenders = min(CONTENDERS * most_finalists(plan.study.finalists.top), MOST_CONTENDERS)
+                    observer = self._observer(progress, directory)
                     study = Study(
                         directory, plan.strategy, self._numbers, self._stop, self._cost, plan.pruner, contenders
                     )
-                    observer = self._observer(progress, directory)
                     try:
                         self._reason = study.run(executor, observer, lambda result: self._keep(directory, result))
                     finally:
@@ -263,7 +265,7 @@ class SearchRun:
         """What a person sees: on a terminal the panda's model itself, else a bar or lines."""
         wanted = style is ProgressStyle.BAR or (style is ProgressStyle.AUTO and sys.stderr.isatty())
         total, plan = len(self._numbers), self._plan
-        if self._place.mode is not Mode.PANDA or idle or not wanted:
+        if self._place.mode is not Mode.PANDA or idle or not wanted or self._interactive:
             return Progress(style, total, done, plan.study.metric)
         from hpsearch.cli.panda import PandaView
 
@@ -275,9 +277,14 @@ class SearchRun:
 
         if not isinstance(self._plan.strategy, Babysitter):
             return view
-        from hpsearch.cli.panda import LedgerKeeper
+        from hpsearch.cli.panda import Approval, LedgerKeeper
 
-        return LedgerKeeper(view, directory, self._plan.strategy)
+        babysitter = self._plan.strategy
+        for config in directory.record.refused:
+            babysitter.refuse(config)
+        if self._interactive:
+            babysitter.approve = Approval(directory)
+        return LedgerKeeper(view, directory, babysitter)
 
     def _watch(self, trial: Trial, training: Any) -> bool | None:
         """Show the one model that is trained (panda); whether it is to end here."""

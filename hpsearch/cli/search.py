@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -175,6 +176,11 @@ def search(
         bool,
         typer.Option("--plain", envvar="HPSEARCH_PLAIN", help="random: independent draws and no more, as a baseline."),
     ] = False,
+    interactive: Annotated[bool, typer.Option("--interactive", help="panda: ask before each change.")] = False,
+    replay: Annotated[
+        Path | None,
+        typer.Option(metavar="LEDGER", help="panda: do again what a run's ledger.yaml says, step by step."),
+    ] = None,
     cluster: Annotated[
         str | None,
         typer.Option(
@@ -227,8 +233,9 @@ def search(
         raise ConfigError("--require-goal: needs --goal X")
     if plain and context.info_name != "random":
         raise ConfigError(f"--plain: {context.info_name} has no plain form; it is for hpsearch random")
-    if context.info_name == "panda":
-        mode = Mode.PANDA
+    _check_panda(context.info_name, interactive=interactive, replay=replay)
+    mode = Mode.PANDA if context.info_name == "panda" else mode
+    source = str(replay) if replay else source
     place = where_to_run(mode, jobs, cluster, mixed=mixed)
     if shard and only:
         raise ConfigError("--shard and --only: both say which trials to run; give one of them")
@@ -257,9 +264,17 @@ def search(
     if dry_run:
         _print_dry_run(plan, numbers, form, place.jobs)
         return
-    run = SearchRun(plan, numbers, place=place, overwrite=overwrite, quiet=quiet)
+    run = SearchRun(plan, numbers, place=place, overwrite=overwrite, quiet=quiet, interactive=interactive)
     run.run(ProgressStyle.NONE if quiet and progress is ProgressStyle.AUTO else progress, began)
     run.print_result(form, require_goal=require_goal)
+
+
+def _check_panda(command: str | None, *, interactive: bool, replay: Path | None) -> None:
+    """Raise ConfigError where flags of the panda cannot be followed."""
+    if command != "panda" and (interactive or replay):
+        raise ConfigError(f"--{'interactive' if interactive else 'replay'}: it is for panda, not for {command}")
+    if interactive and not sys.stdin.isatty():
+        raise ConfigError("--interactive: it asks, and standard input is no terminal")
 
 
 def _print_dry_run(plan: Plan, numbers: Sequence[int], form: Format, jobs: int) -> None:

@@ -94,7 +94,8 @@ class RunRecord:
         curves, health: of each trial that has a result.
         finals: results by trial and repeat. finalists: who took part in the last finals; None: the search went on.
         end: the last end of the run, None while it goes on. counted_before: what counted then, though it went on since.
-        evaluations: the openings of the test part. examinations: by trial, what a look at its model and the data found
+        evaluations: the openings of the test part. refused: configurations that a person did not let the panda try.
+        examinations: by trial, what a look at its model and the data found
             (report/examination.py). earlier: events of results that the run began with.
     """
 
@@ -114,6 +115,7 @@ class RunRecord:
         self.end: dict[str, Any] | None = None
         self.counted_before: int | list[int] = 0
         self.evaluations: list[dict[str, Any]] = []
+        self.refused: list[dict[str, Any]] = []
         self.examinations: dict[int, dict[str, Any]] = {}
         self.earlier: list[dict[str, Any]] = []
         self._earlier_in_all = 0
@@ -182,6 +184,8 @@ class RunRecord:
             self.running.offsets.clear()
         elif kind == "evaluation":
             self.evaluations.append(event)
+        elif kind == "refusal":
+            self.refused.append(event["config"])
         elif kind == "examination":
             self.examinations[event["trial"]] = event
 

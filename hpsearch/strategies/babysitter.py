@@ -20,7 +20,7 @@ from hpsearch.space import Categorical, Int
 from hpsearch.strategies.base import Course, Strategy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from hpsearch.space import Config, Space
 
@@ -102,21 +102,26 @@ ORDER = {
     "early_peak": (RATE_DOWN[:1], PENALTY[:2], AUGMENT, SMALLER, SCHEDULE),
     "unstable": (RATE_DOWN[:1], SCHEDULE, BATCH_UP, NORM),
     "plateau": (RATE_UP[:1], RATE_DOWN[:1], NORM, BIGGER),
-    "dead_units": (ACTIVATIONS[2:3], RATE_DOWN[:1], NORM),
+    "dead_units": (_words("activation", "silu", "gelu"), RATE_DOWN[:1], NORM),
     "vanishing": (ACTIVATIONS[:1], NORM, RATE_UP[:1], SMALLER[1:]),
     "diverged": (RATE_DOWN[:1],),
 }
 
 
 class Babysitter(Strategy):
-    """See the module. `defaults` is the configuration to start with; what is fixed in the space is never changed."""
+    """See the module. `defaults` is the configuration to start with; what is fixed in the space is never changed.
+
+    Attributes:
+        approve: asked before a change is tried, if it is there; what it says no to is not asked for again.
+        ledger: what was done, a line (see _Case.take) for each trial that was taken in.
+    """
 
     curious = True
 
     def __init__(self, space: Space, seed: int, defaults: Mapping[str, Any]) -> None:
         super().__init__(space, seed, lag=1)
         self.limit = None
-        self._defaults = defaults
+        self.approve: Callable[[int, Step], bool] | None = None
         self._results: dict[int, tuple[Config, float]] = {}
         self._courses: dict[int, Course] = {}
         self._case = _Case(space, defaults)
@@ -145,13 +150,21 @@ class Babysitter(Strategy):
         """Show how a trial went."""
         self._courses[number] = course
 
+    def refuse(self, config: Config) -> None:
+        """Never change to this configuration."""
+        self._case.refuse(config)
+
     def step(self, number: int) -> Step:
         """What trial `number`, which is `ready`, is for."""
         self.prepare(number)
         return self._case.next()
 
     def _propose(self, number: int) -> Config:
-        return self.step(number).config
+        step = self.step(number)
+        while self.approve and step.kind == "change" and not self.approve(number, step):
+            self.refuse(step.config)
+            step = self.step(number)
+        return step.config
 
     def _note(self, number: int, config: Config) -> bytes:  # noqa: ARG002 - the same one may be trained again
         return b""
@@ -169,7 +182,13 @@ class _Case:
         self._last: Move | None = None
         self._suggested: float | None = None
         self._tested = False
+        self._refused: set[str] = set()
         self._step: Step | None = None
+
+    def refuse(self, config: Config) -> None:
+        """Somebody does not want this configuration."""
+        self._refused.add(_key(config))
+        self._step = None
 
     def next(self) -> Step:
         """What to do now."""
@@ -244,7 +263,7 @@ class _Case:
             return self._pending
         for move, why in self._moves():
             config = moved(self._space, self.kept, move)
-            if config is not None and _key(config) not in self._scores:
+            if config is not None and _key(config) not in self._scores.keys() | self._refused:
                 return Step("change", config, changes(self.kept, config), why, move)
         return Step("again", self.kept, {}, "nothing is left to change: the noise of the score once more")
 
@@ -324,6 +343,8 @@ def suggested_rate(curves: Mapping[str, Sequence[float | None]]) -> float | None
     found = []
     for part in ("train_loss", "dev_loss"):
         losses = smoothed(curves.get(part, []), SMOOTHING)
-        known = [(loss, rate) for loss, rate in zip(losses, curves["learning_rate"], strict=True) if loss and rate]
+        known = [
+            (loss, rate) for loss, rate in zip(losses, curves.get("learning_rate", []), strict=True) if loss and rate
+        ]
         found += [min(known)[1]] if known else []
     return float(f"{min(found) / SAFETY:.2g}") if found else None

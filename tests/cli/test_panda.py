@@ -1,0 +1,149 @@
+"""`hpsearch panda`: its ledger, going on, replaying; keys and answers of a person at a terminal."""
+
+import json
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+SMALL = ("wine", "--epochs", 10, "-q", "--finalists", 0)
+GIVE_UP_SECONDS = 60
+ON_THE_TERMINAL = "import os, sys; os.login_tty(0); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+
+
+def events(folder, kind):
+    lines = (folder / "journal.jsonl").read_text(encoding="utf-8").splitlines()
+    return [event for event in map(json.loads, lines) if event["event"] == kind]
+
+
+def test_every_step_is_a_line_in_the_ledger(hpsearch):
+    code, out, err = hpsearch("panda", *SMALL, "-n", 8, "-o", "p")
+    assert code == 0, err
+    assert out.startswith("Best of 8 trials")
+    ledger = yaml.safe_load(Path("p/ledger.yaml").read_text(encoding="utf-8"))
+    assert [step["trial"] for step in ledger["steps"]] == [*range(8)]
+    assert [step["kind"] for step in ledger["steps"][:3]] == ["start", "again", "range"]
+    assert all(
+        {"saw", "changed", "why", "score", "outcome", "hyperparameters"} <= step.keys() for step in ledger["steps"]
+    )
+    assert len(ledger["data_sha256"]) == 64
+
+
+def test_a_run_that_goes_on_ends_in_the_same_files(hpsearch):
+    assert hpsearch("panda", *SMALL, "-n", 9, "-o", "whole")[0] == 0
+    for trials in (1, 4, 9):
+        assert hpsearch("panda", *SMALL, "-n", trials, "-o", "parts")[0] == 0
+    for name in ("trials.csv", "curves.csv", "best.yaml"):
+        assert Path("whole", name).read_bytes() == Path("parts", name).read_bytes(), name
+    steps = [yaml.safe_load(Path(run, "ledger.yaml").read_text())["steps"] for run in ("whole", "parts")]
+    assert steps[0] == steps[1]
+
+
+def test_a_ledger_is_replayed_exactly(hpsearch):
+    assert hpsearch("panda", *SMALL, "-n", 8, "-o", "p")[0] == 0
+    code, _, err = hpsearch("panda", "--replay", "p/ledger.yaml", "-o", "again", "-q", "--finalists", 0)
+    assert code == 0, err
+    assert Path("again/curves.csv").read_bytes() == Path("p/curves.csv").read_bytes()
+    scores = [[(t["trial"], t["metrics"]) for t in events(Path(run), "trial")] for run in ("p", "again")]
+    assert scores[0] == scores[1]
+
+
+def test_plain_lines_say_what_is_done_and_why(hpsearch):
+    _, _, err = hpsearch("panda", "wine", "--epochs", 3, "-n", 4, "-o", "p", "--finalists", 0)
+    lines = err.splitlines()
+    assert "trial 0: where it starts" in lines
+    assert any(line.startswith("trial 2: learning_rate 0.001 -> 0.3, schedule constant -> rising") for line in lines)
+    assert any(line.startswith("trial 3  epoch 1/3  loss train ") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("random", "wine", "--interactive"), "--interactive: it is for panda, not for random"),
+        (("evolve", "--replay", "x.yaml"), "--replay: it is for panda, not for evolve"),
+        (("panda", "wine", "--cluster", "tcp://x:1"), "panda trains in this process"),
+        (("panda", "--replay", "nowhere.yaml"), "nowhere.yaml"),
+    ],
+)
+def test_what_does_not_fit_is_refused(hpsearch, words, message):
+    code, out, err = hpsearch(*words)
+    assert (code, out) == (2, "")
+    assert message in err
+
+
+def test_questions_need_somebody_to_answer_them(shell):
+    process = shell("panda", "wine", "--interactive", stdin=subprocess.DEVNULL)
+    _, err = process.communicate(timeout=GIVE_UP_SECONDS)
+    assert process.returncode == 2
+    assert "standard input is no terminal" in err
+
+
+@pytest.fixture
+def terminal(tmp_path):
+    """A function that runs a command on a terminal of its own, and answers: `talk(words, answers)`.
+
+    When the text of an answer is seen its keys are pressed; returns what was on the screen, and the exit code.
+    """
+
+    def talk(words, answers=()):
+        master, slave = pty.openpty()
+        command = [sys.executable, "-c", ON_THE_TERMINAL, "-m", "hpsearch", *map(str, words)]
+        environment = os.environ | {"TERM": "xterm", "COLUMNS": "100", "LINES": "40"}
+        process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, cwd=tmp_path, env=environment)
+        os.close(slave)
+        seen, since, left = b"", 0, list(answers)
+        deadline = time.monotonic() + GIVE_UP_SECONDS
+        while time.monotonic() < deadline:
+            if select.select([master], [], [], 0.1)[0]:
+                try:
+                    seen += os.read(master, 65536)
+                except OSError:
+                    break
+            if left and left[0][0] in seen[since:]:
+                since = len(seen)
+                os.write(master, left.pop(0)[1])
+        os.close(master)
+        return seen.decode("utf-8", "replace"), process.wait(timeout=GIVE_UP_SECONDS)
+
+    return talk
+
+
+LONG = ("panda", "wine", "--epochs", 4000, "-p", "patience=0", "-n", 5, "-o", "p", "--finalists", 0)
+
+
+def test_keys_skip_and_end_and_are_noted(terminal, tmp_path):
+    screen, code = terminal(
+        LONG, [(b"skip", b"s"), (b"skip", b"p"), (b"paused", b"p"), (b"skip", b"e"), (b"ends", b"s")]
+    )
+    assert code == 0, screen
+    keys = [(event["action"], event["number"]) for event in events(tmp_path / "p", "key")]
+    assert [action for action, _ in keys] == ["skip", "pause", "go on", "end", "skip"]
+    results = events(tmp_path / "p", "trial")
+    assert [result["state"] for result in results] == ["PRUNED", "PRUNED"]
+    assert all(0 < result["epochs"] < 4000 for result in results)
+
+
+def test_without_a_key_the_view_changes_nothing(terminal, hpsearch, tmp_path):
+    _, code = terminal(("panda", *SMALL, "-n", 5, "-o", "seen", "--progress", "bar"))
+    assert code == 0
+    assert hpsearch("panda", *SMALL, "-n", 5, "-o", "unseen")[0] == 0
+    for name in ("trials.csv", "curves.csv", "best.yaml"):
+        assert Path("seen", name).read_bytes() == Path("unseen", name).read_bytes()
+
+
+def test_a_person_is_asked_before_each_change(terminal, tmp_path):
+    words = ("panda", *SMALL, "-n", 5, "-o", "p", "--interactive")
+    screen, code = terminal(words, [(b"try it [y]", answer) for answer in (b"n\n", b"y\n", b"y\n", b"y\n")])
+    assert code == 0, screen
+    refused = events(tmp_path / "p", "refusal")
+    assert len(refused) == 1
+    tried = [event["config"] for event in events(tmp_path / "p", "trial")]
+    assert refused[0]["config"] not in tried
+    steps = yaml.safe_load((tmp_path / "p/ledger.yaml").read_text())["steps"]
+    assert len(steps) == 5
