@@ -12,6 +12,8 @@ from hpsearch.errors import NoValidTrialError
 from hpsearch.space_text import is_searched
 
 if TYPE_CHECKING:
+    from hpsearch.data.dataset import Dataset
+    from hpsearch.diagnosis.parts import Difference
     from hpsearch.run_directory.record import RunRecord
 
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, such as runs/digits-random.")]
@@ -137,20 +139,53 @@ def data(
     debug: DebugOption = False,  # noqa: ARG001 - read by app.main
 ) -> None:
     """Describe a data file: what each column is taken for, how rows are split, and what will hurt."""
-    from hpsearch.data.dataset import load_dataset
+    from hpsearch.cli.progress import say
+    from hpsearch.data.dataset import load_dataset, load_inputs
+    from hpsearch.data.reading import read_table
+    from hpsearch.data.summary import summarise
+    from hpsearch.diagnosis.parts import told_apart
+    from hpsearch.engine.network import start_engine
 
     found = load_dataset(source, target=target)
-    rows = [{"column": c.name, "kind": c.kind, "why": c.reason} for c in found.description.columns]
-    rows.append({"column": found.description.target, "kind": "target", "why": found.task})
-    if form is Format.TABLE:
-        print(table_text([["column", "kind", "why"], *([readable(value) for value in row.values()] for row in rows)]))
-        print()
-        for note in found.notes:
-            print(note)
-        for warning in found.warnings:
-            print(f"warning: {warning}")
-    else:
-        print_rows(rows, ["column", "kind", "why"], form, value="kind", table=[])
+    rows = summarise(read_table(source), found.description)
+    if form is not Format.TABLE:
+        print_rows(rows, list(rows[0]), form, value="kind", table=[])
+        return
+    cells = [{**row, "missing": f"{100 * row['missing']:.2g} %" if row["missing"] else ""} for row in rows]
+    print(table_text([list(rows[0]), *([readable(value) for value in row.values()] for row in cells)]))
+    print()
+    for note in [*found.notes, *_class_shares(found)]:
+        print(note)
+    start_engine(say)
+    normalizer = next(iter(found.normalizers.values()))
+    inputs = load_inputs(source, preparation=found.preparation, normalizer=normalizer, target=target)
+    differences = told_apart(inputs)
+    if differences and not any(difference.real for difference in differences):
+        areas = ", ".join(f"{one.part} {one.auc:.2f}" for one in differences)
+        print(f"no classifier tells the parts from train (area under the curve, 0.5 is chance: {areas})")
+    for warning in [*found.warnings, *_distinct(differences)]:
+        print(f"warning: {warning}")
+
+
+def _class_shares(found: Dataset) -> list[str]:
+    """How many rows of train each class has, the most frequent first."""
+    if found.task != "classification":
+        return []
+    labels = found.arrays.labels["train"].tolist()
+    counts = sorted((-labels.count(k), k) for k in set(labels))
+    shown = ", ".join(f"{found.classes[k]} {100 * -count / len(labels):.3g} %" for count, k in counts[:8])
+    more = f", and {len(counts) - 8} more" if len(counts) > 8 else ""
+    return [f"classes in train: {shown}{more}"]
+
+
+def _distinct(differences: list[Difference]) -> list[str]:
+    return [
+        f"a classifier tells {one.part} from train (area under the curve {one.auc:.2f}, 0.5 is chance): its scores are "
+        "of other rows than those that are learned from; shuffle the table, or spread what differs with "
+        "data.stratify_by and keep together what belongs together with data.group"
+        for one in differences
+        if one.real
+    ]
 
 
 def init(

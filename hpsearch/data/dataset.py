@@ -222,6 +222,21 @@ def load_test_part(
     return _prepare(table.frame[table.rows["test"]], preparation, normalizer)
 
 
+def load_inputs(
+    source: str | Path,
+    *,
+    preparation: Preparation,
+    normalizer: Normalizer,
+    split: Sequence[float] = (0.6, 0.2, 0.2),
+    split_seed: int = 0,
+    **description: Any,
+) -> dict[str, np.ndarray]:
+    """The inputs (rows, features) of every part that has rows, by the same keywords as `load_dataset`; no labels."""
+    table = _open(source, split=split, split_seed=split_seed, **description)
+    raw = {name: preparation.transform(table.frame, rows) for name, rows in table.rows.items() if len(rows)}
+    return {name: normalizer.transform(inputs, out=inputs) for name, inputs in raw.items()}
+
+
 def load_new_part(source: str | Path, *, preparation: Preparation, normalizer: Normalizer) -> Part:
     """Prepare all rows of another file that have a target, to evaluate a model on. Raises DataError."""
     frame = read_table(source)
@@ -313,7 +328,7 @@ def _warnings_on_split(
     for name, copies in duplicates_across(columns, rows).items():
         if copies:
             share, copied = 100 * copies / len(rows[name]), count(copies, f"{name} row")
-            warnings.append(f"{copied} ({share:.0f} %) also in train: scores on {name} look too good")
+            warnings.append(f"{copied} ({share:.2g} %) also in train: scores on {name} look too good")
     got = [len(rows[name]) / columns.height for name in PARTS]
     if max(abs(have - want) for have, want in zip(got, split, strict=True)) > _UNEVEN:
         text = "/".join(f"{100 * share:.0f}" for share in got)
