@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ SMOOTHING = 0.5
 SAFETY = 3.0  # the rate that is suggested is so many times below the one at which a loss was least
 WORTH_A_TRIAL = 1.5  # factor between the suggested rate and that of the start
 PROMISING = 0.5  # standard errors better: trained once more
+LEAP = 100.0  # a factor from which on a step further in the same direction is its root
 BEYOND_NOISE = 1.0  # standard errors better, with the repetition: kept
 
 
@@ -80,32 +81,36 @@ def _words(name: str, *words: object) -> tuple[Move, ...]:
 RATE_UP, RATE_DOWN = _factors("learning_rate", 3, 1.6), _factors("learning_rate", 1 / 3, 1 / 1.6)
 BIGGER = (Move("units", 2), Move("layers", 1, added=True))
 SMALLER = (Move("units", 0.5), Move("layers", -1, added=True))
-PENALTY = (*_factors("l2", 100, 10, 3), Move("dropout", 0.15, added=True), Move("label_smoothing", 0.05, added=True))
-FREEDOM = (*_factors("l2", 0.1, 0.3), Move("dropout", -0.15, added=True))
+PENALTY = _factors("l2", 1e4, 1e3, 10)  # from hardly any at once to what can be felt, then in steps
+DROPOUT = (Move("dropout", 0.15, added=True), Move("label_smoothing", 0.05, added=True))
+FREEDOM = (*_factors("l2", 0.1), Move("dropout", -0.15, added=True))
 BATCH_DOWN, BATCH_UP = (Move("batch_size", 0.5),), (Move("batch_size", 2),)
 SCHEDULE = _words("schedule", "cosine", "constant")
-ACTIVATIONS = _words("activation", "relu", "selu", "silu", "tanh", "gelu")
+ACTIVATIONS = _words("activation", "relu", "selu", "tanh", "silu", "gelu")
+SMOOTH = _words("activation", "silu", "gelu")
 INPUTS = _words("normalize", "standard", "robust_clip", "robust")
 NORM = (Move("batch_norm", by=True), Move("batch_norm", by=False))
 LONGER = (Move("epochs", 2),)
 AUGMENT = _words("augment", "shift+rotate+scale", "noise", "none")
+# Another activation and another scaling of the inputs are of no direction, and pay as often as anything.
+OTHERS = (ACTIVATIONS[:3], INPUTS)
 
-EVERYTHING = (
-    RATE_UP[:1], RATE_DOWN[:1], PENALTY[:2], SCHEDULE, BIGGER, ACTIVATIONS[:3], AUGMENT, INPUTS, BATCH_DOWN,
-    PENALTY[2:], SMALLER, BATCH_UP, RATE_UP[1:], RATE_DOWN[1:], FREEDOM, ACTIVATIONS[3:], NORM, LONGER,
-)  # fmt: skip
-# What helps first, by the word for how the best configuration went; then everything, in the order above.
+# What helps first, by the word for how the best configuration went; then everything.
 ORDER = {
-    "high_bias": (RATE_UP[:1], BIGGER, FREEDOM[:1], SCHEDULE, RATE_DOWN[:1], ACTIVATIONS[:3], LONGER),
-    "high_variance": (PENALTY[:2], AUGMENT, PENALTY[3:4], ACTIVATIONS[:3], SMALLER, RATE_UP[:1], BATCH_DOWN),
-    "still_improving": (RATE_UP[:1], LONGER, BATCH_DOWN, BIGGER),
-    "early_peak": (RATE_DOWN[:1], PENALTY[:2], AUGMENT, SMALLER, SCHEDULE),
+    "high_bias": (RATE_UP[:1], *OTHERS, BATCH_DOWN, RATE_DOWN[:1], BIGGER, SCHEDULE, FREEDOM[:1], LONGER),
+    "high_variance": (PENALTY[:1], AUGMENT, ACTIVATIONS[:3], PENALTY[1:2], DROPOUT, INPUTS, RATE_DOWN[:1], SMALLER),
+    "still_improving": (RATE_UP[:1], LONGER, BATCH_DOWN, *OTHERS, BIGGER),
+    "early_peak": (PENALTY[:1], RATE_DOWN[:1], AUGMENT, ACTIVATIONS[:3], PENALTY[1:2], DROPOUT, INPUTS, SMALLER),
     "unstable": (RATE_DOWN[:1], SCHEDULE, BATCH_UP, NORM),
     "plateau": (RATE_UP[:1], RATE_DOWN[:1], NORM, BIGGER),
-    "dead_units": (_words("activation", "silu", "gelu"), RATE_DOWN[:1], NORM),
+    "dead_units": (SMOOTH, RATE_DOWN[:1], NORM),
     "vanishing": (ACTIVATIONS[:1], NORM, RATE_UP[:1], SMALLER[1:]),
     "diverged": (RATE_DOWN[:1],),
 }
+EVERYTHING = (
+    PENALTY[:1], *OTHERS, RATE_UP[:1], RATE_DOWN[:1], BATCH_DOWN, PENALTY[1:], AUGMENT, SCHEDULE, BIGGER, DROPOUT,
+    SMALLER, BATCH_UP, RATE_UP[1:], RATE_DOWN[1:], FREEDOM, ACTIVATIONS[3:], NORM, LONGER,
+)  # fmt: skip
 
 
 class Babysitter(Strategy):
@@ -284,7 +289,9 @@ class _Case:
             if max(factor, 1 / factor) > WORTH_A_TRIAL:
                 yield Move("learning_rate", factor), "the range test suggests this learning rate"
         if self._last is not None and not isinstance(self._last.by, str | bool):
-            yield self._last, "that helped: further in the same direction"
+            by = self._last.by
+            further = by if self._last.added or by < LEAP else math.sqrt(by)
+            yield replace(self._last, by=further), "that helped: further in the same direction"
         word = self._words.get(_key(self.kept), "")
         for move in chain(*ORDER.get(word, ())):
             yield move, f"{word}: this is what helps against it"
