@@ -97,3 +97,8 @@ def test_a_space_without_parameters_is_borne():
 def test_a_run_of_failures_has_no_finalists(complete):
     trials = [(x, score if number < complete else None) for number, (x, score) in enumerate(valley(30))]
     assert len(choose(record(trials), SPACE, 5)) == (2 if complete == 2 else 0)
+
+
+def test_a_configuration_that_was_trained_again_and_again_is_one_finalist():
+    trials = [(0.25, 0.1), (0.9, 0.5), (0.25, 0.2), (0.8, 0.4), (0.25, 0.3)]
+    assert choose(record(trials), SPACE, 5) == [0, 3, 1]

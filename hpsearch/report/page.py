@@ -115,7 +115,7 @@ def _facts(record: RunRecord, verdict: Verdict) -> list[tuple[str, str]]:
         found.insert(
             1, (f"mean of {record.finalists['repeats']} more trainings", f"{mean:.4g} \u00b1 {standing.sd:.2g}")
         )
-    if verdict.test:
+    if verdict.test and verdict.test["trial"] == verdict.winner:
         found.insert(2, (f"test {record.metric}", f"{verdict.test['scores'][record.metric]:.4g}"))
     return found
 

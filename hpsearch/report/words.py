@@ -55,8 +55,18 @@ def _limit(verdict: Verdict) -> list[str]:
         score = f"dev {verdict.metric} of the winner, trial {verdict.winner}: {verdict.score:.4g}"
         lines.append(f"{score}; of what is simpler: {compared}")
     if verdict.test:
-        lines.append(f"on the test part: {verdict.test['scores'][verdict.metric]:.4g}")
+        lines.append(_overfit(verdict, verdict.test["scores"][verdict.metric], verdict.test["trial"]))
     return lines
+
+
+def _overfit(verdict: Verdict, test: float, trial: int) -> str:
+    """How the test part compares with dev, by which the winner was chosen."""
+    if trial != verdict.winner:
+        return f"the test part was opened for trial {trial}, which is not the winner any more: {test:.4g}"
+    lost = (test - verdict.score) * (-1 if verdict.metric in MAXIMIZED_METRICS else 1)
+    if lost <= 0:
+        return f"on the test part: {test:.4g}, no worse than on dev: dev was not overfitted"
+    return f"on the test part: {test:.4g}, {lost:.2g} worse than on dev: so much at most is overfitted to dev"
 
 
 def _advice(verdict: Verdict) -> list[str]:

@@ -80,3 +80,13 @@ def test_a_folder_that_is_no_run_is_refused(hpsearch):
     code, out, err = hpsearch("report", "x")
     assert (code, out) == (2, "")
     assert "not a run directory" in err
+
+
+def test_once_the_test_part_was_opened_it_is_compared_with_dev(hpsearch, run_folder):
+    shutil.copytree(run_folder, "w")
+    assert "test part" not in hpsearch("report", "w", "--quick")[1]
+    assert hpsearch("evaluate", "w")[0] == 0
+    out = hpsearch("report", "w", "--quick")[1]
+    assert "on the test part: " in out
+    assert "dev was not overfitted" in out or "worse than on dev" in out
+    assert "test log_loss" in Path("w/report.html").read_text(encoding="utf-8")
