@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 TOP = 10  # the best trials, whose diagnoses and errors say what limits the search
 TOP_SHARE = 3  # at most one of so many trials belongs to them
 OFTEN = 0.3  # of the best trials, or of all for failures: what goes wrong as often is worth mending first
-COSTS = ("parameters", "gflop")
-CHEAP = 0.8  # of the winner's parameters or FLOPs: only what saves as much is worth naming
+COSTS = ("parameters", "gflop", "seconds")
+CHEAP = 0.8  # of the winner's parameters, FLOPs or time: only what costs less than that is worth naming
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,8 @@ class Verdict:
     Attributes:
         counts: trials by state. failures: their reasons' first words, with how often.
         diagnoses: of all trials with a word, how often.
-        cheaper: trials as good as the winner that cost less: number, score, parameters, gflop, what they save.
+        cheaper: trials as good as the winner that cost less in something and more in nothing: number, score,
+            parameters, gflop, seconds, and what shares of these they save.
         bounds: for each hyperparameter of the winner at an end of its range a wider one, as `-p` takes it.
         next: the command to run next; `ranges` are what it searches anew.
         test: what the last opening of the test part found. baselines: dev scores of what is simpler.
@@ -201,7 +202,7 @@ def _cheaper(record: RunRecord, winner: TrialResult, noise: float | None) -> lis
     results = [record.results[number] for number in level if number != winner.number]
     own = {name: max(getattr(winner, name), 1e-12) for name in COSTS}
     saved = {r.number: {name: 1 - getattr(r, name) / own[name] for name in COSTS} for r in results}
-    less = [r for r in results if max(saved[r.number].values()) > 1 - CHEAP and min(saved[r.number].values()) >= 0]
+    less = [r for r in results if max(saved[r.number].values()) > 1 - CHEAP and _no_dearer(saved[r.number])]
     front = pareto({r.number: [getattr(r, name) for name in COSTS] for r in less})
     return [
         {
@@ -212,6 +213,11 @@ def _cheaper(record: RunRecord, winner: TrialResult, noise: float | None) -> lis
         }
         for number in front
     ]
+
+
+def _no_dearer(saved: dict[str, float]) -> bool:
+    """Whether nothing costs more; seconds differ by chance, so they are not asked."""
+    return min(share for name, share in saved.items() if name != "seconds") >= 0
 
 
 def _baselines(record: RunRecord, winner: TrialResult) -> dict[str, float]:

@@ -144,10 +144,11 @@ def _troubles(verdict: Verdict) -> list[str]:
 def _cheaper(verdict: Verdict) -> list[str]:
     return [
         f"trial {one['trial']}: {verdict.metric} {one['score']:.4g} with {one['parameters']:,} parameters "
-        f"({_percent(one['saves']['parameters'])}) and {one['gflop']:.3g} GFLOP ({_percent(one['saves']['gflop'])})"
+        f"({_percent(one['saves']['parameters'])}), {one['gflop']:.3g} GFLOP ({_percent(one['saves']['gflop'])}), "
+        f"{one['seconds']:.2g} s ({_percent(one['saves']['seconds'])})"
         for one in verdict.cheaper
     ]
 
 
 def _percent(saved: float) -> str:
-    return f"{100 * saved:.0f} % less"
+    return f"{100 * abs(saved):.0f} % {'less' if saved >= 0 else 'more'}"

@@ -74,11 +74,14 @@ def test_failures_are_counted_by_their_reason(verdict_on):
 
 
 def test_of_equal_trials_the_cheaper_one_is_named(study_facts, make_result):
-    results = [make_result(0, 0.2, parameters=9000, gflop=5.0), make_result(1, 0.2, parameters=500, gflop=1.0)]
+    results = [
+        make_result(0, 0.2, parameters=9000, gflop=5.0),
+        make_result(1, 0.2, parameters=500, gflop=1.0, seconds=0.1),
+    ]
     results.append(make_result(2, 0.9, parameters=10, gflop=0.1))
     found = judge(RunRecord.of(*study_facts, results), Path("x"))
     assert [(one["trial"], one["parameters"]) for one in found.cheaper] == [(1, 500)]
-    assert found.cheaper[0]["saves"] == {"parameters": pytest.approx(0.944, abs=1e-3), "gflop": 0.8}
+    assert found.cheaper[0]["saves"] == {"parameters": pytest.approx(0.944, abs=1e-3), "gflop": 0.8, "seconds": 0.2}
 
 
 def test_plain_data_hold_no_number_that_json_lacks(verdict_on):
