@@ -85,7 +85,5 @@ def on_copies(frame: pl.DataFrame, names: list[str]) -> list[str]:
     if not copies:
         return []
     verb = "repeats" if copies == 1 else "repeat"
-    return [
-        f"{count(copies, 'row')} {verb} an earlier row exactly; copies can get on both sides of the split: leave them "
-        "out of the file, or keep them together with data.group"
-    ]
+    advice = "leave them out of the file, or keep them together with data.group"
+    return [f"{count(copies, 'row')} {verb} an earlier row exactly; copies can get on both sides of the split: {advice}"]
