@@ -86,4 +86,6 @@ def on_copies(frame: pl.DataFrame, names: list[str]) -> list[str]:
         return []
     verb = "repeats" if copies == 1 else "repeat"
     advice = "leave them out of the file, or keep them together with data.group"
-    return [f"{count(copies, 'row')} {verb} an earlier row exactly; copies can get on both sides of the split: {advice}"]
+    return [
+        f"{count(copies, 'row')} {verb} an earlier row exactly; copies can get on both sides of the split: {advice}"
+    ]
