@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hpsearch.cli.inspection import DebugOption, RunArgument
 from hpsearch.cli.printing import Format, FormatOption, print_record, readable, table_text
 from hpsearch.errors import ConfigError, RunError
+
+if TYPE_CHECKING:
+    from hpsearch.config import StudyConfig
+    from hpsearch.data.parts import Part
+    from hpsearch.model import Model
+    from hpsearch.run_directory.record import RunRecord
+    from hpsearch.trial import TrialResult
+
+SHOWN_CLASSES = 12  # of a confusion matrix on a terminal
 
 
 def register(app: typer.Typer) -> None:
@@ -21,16 +30,23 @@ def register(app: typer.Typer) -> None:
 
 def evaluate(
     run: RunArgument,
+    source: Annotated[
+        str | None,
+        typer.Argument(metavar="[DATA]", help="Other rows with known targets, in place of the sealed test part."),
+    ] = None,
     form: FormatOption = Format.TABLE,
     debug: DebugOption = False,  # noqa: ARG001 - read by app.main
 ) -> None:
-    """Open the sealed test part and judge the winner on it; the run notes each time that this is done."""
+    """Open the sealed test part, or other rows, and judge the winner on it; the run notes each time that this is done.
+
+    Scores come with the interval of 95 % in which they would lie for other rows like these.
+    """
     from hpsearch.cli.progress import say
     from hpsearch.config import StudyConfig
-    from hpsearch.data.dataset import load_test_part
     from hpsearch.data.reading import sha256
     from hpsearch.engine.network import start_engine
     from hpsearch.model import Model
+    from hpsearch.report.judging import judge_rows
     from hpsearch.run_directory.directory import reopen
     from hpsearch.run_directory.record import RunRecord
 
@@ -40,30 +56,97 @@ def evaluate(
     winner = record.results.get(model.trial)
     if winner is None:
         raise RunError(f"{run / 'model'}: the model of trial {model.trial}, which this run does not have")
+    part = _rows_to_judge(run, source, study, record, model)
+    start_engine(say)
+    found = {"trial": model.trial, **judge_rows(model, part)}
+    if source is not None:
+        found |= {"data": str(Path(source).absolute()), "sha256": sha256(source)}
+    with reopen(run) as directory:
+        kept = {name: found[name] for name in ("trial", "rows", "scores", "data", "sha256") if name in found}
+        directory.evaluated(kept | {"at": datetime.now(UTC).isoformat(timespec="seconds")})
+        record = directory.record
+    found["opened"] = sum("data" not in event for event in record.evaluations)
+    found["baselines"] = _simpler(record, model)
+    print_record(found, form, value=found["scores"][record.metric], table=_judged_table(source, winner, found))
+
+
+def _rows_to_judge(run: Path, source: str | None, study: StudyConfig, record: RunRecord, model: Model) -> Part:
+    """The sealed test part, or all rows of a table that has the target."""
+    from hpsearch.data.dataset import load_new_part, load_test_part
+    from hpsearch.data.reading import sha256
+
+    prepared = {"preparation": model.preparation, "normalizer": model.normalizer}
+    if source is not None:
+        return load_new_part(source, **prepared)
     if sha256(study.data.source) != record.data["sha256"]:
         raise RunError(f"{study.data.source}: not the file that the search used; its checksum has changed")
     if study.data.split.test == 0:
-        raise RunError(f"{run}: the study has no test part (data.split.test is 0)")
-    start_engine(say)
-    part = load_test_part(**study.data.loading(), preparation=model.preparation, normalizer=model.normalizer)
-    scores = model.judge(part)
-    with reopen(run) as directory:
-        directory.evaluated(
-            {"trial": model.trial, "rows": len(part.inputs), "scores": scores,
-             "at": datetime.now(UTC).isoformat(timespec="seconds")}
-        )  # fmt: skip
-        times = len(directory.record.evaluations)
-    found = {"trial": model.trial, "rows": len(part.inputs), "scores": scores, "opened": times}
-    dev = winner.metrics
-    rows = [[name, readable(value), readable(dev.get(f"dev_{name}"))] for name, value in scores.items()]
-    table = "\n".join(
+        raise RunError(f"{run}: the study has no test part (data.split.test is 0); name a table to evaluate on")
+    return load_test_part(**study.data.loading(), **prepared)
+
+
+def _simpler(record: RunRecord, model: Model) -> dict[str, dict[str, float]]:
+    """Dev scores of the best constant prediction and, where a report has trained one, of a linear model."""
+    linear = record.examinations.get(model.trial, {}).get("linear", {})
+    dev = {name.removeprefix("dev_"): value for name, value in linear.items() if name.startswith("dev_")}
+    found = {"constant": record.data.get("constant", {}), "linear": dev}
+    return {name: scores for name, scores in found.items() if scores}
+
+
+def _judged_table(source: str | None, winner: TrialResult, found: dict[str, Any]) -> str:
+    rows = readable(found["rows"])
+    opening = f"the {rows} rows of the sealed test part (opening {found['opened']})"
+    where = opening if source is None else f"{rows} rows of {source}"
+    name = "test" if source is None else "here"
+    baselines = found["baselines"]
+    scores = [
         [
-            f"Trial {model.trial} on the {readable(len(part.inputs))} rows of the sealed test part (opening {times})",
-            "",
-            *("  " + line for line in table_text([["score", "test", "dev"], *rows]).splitlines()),
+            metric,
+            readable(value),
+            f"{readable(found['intervals'][metric][0])} to {readable(found['intervals'][metric][1])}",
+            readable(winner.metrics.get(f"dev_{metric}")),
+            *(readable(known.get(metric)) for known in baselines.values()),
         ]
-    )
-    print_record(found, form, value=scores[record.metric], table=table)
+        for metric, value in found["scores"].items()
+    ]
+    header = ["score", name, "95 %", "dev", *(f"{simple} (dev)" for simple in baselines)]
+    lines = [f"Trial {found['trial']} on {where}", "", *_indented([header, *scores])]
+    if "classes" in found:
+        lines += ["", *_indented([["class", "rows", "recall", "precision"], *_class_cells(found["classes"])])]
+        lines += ["", *_confusion_lines(found)]
+        lines += [f"  expected calibration error {readable(found['ece'])}; trust: {_counts(found['trust'])}"]
+    else:
+        ends = found["residual_quantiles"]
+        lines += ["", f"  nine errors in ten lie between {readable(ends[0])} and {readable(ends[-1])}"]
+    return "\n".join(lines)
+
+
+def _indented(rows: list[list[str]]) -> list[str]:
+    return ["  " + line for line in table_text(rows).splitlines()]
+
+
+def _class_cells(classes: list[dict[str, Any]]) -> list[list[str]]:
+    shares = ("recall", "precision")
+    return [
+        [readable(one["class"]), readable(one["rows"]), *(_percent(one[share]) for share in shares)] for one in classes
+    ]
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f} %"
+
+
+def _confusion_lines(found: dict[str, Any]) -> list[str]:
+    """The confusion matrix, where it can be read."""
+    names = [readable(one["class"]) for one in found["classes"]]
+    if len(names) > SHOWN_CLASSES:
+        return []
+    rows = [[name, *(readable(count) for count in row)] for name, row in zip(names, found["confusion"], strict=True)]
+    return [*_indented([["class \\ taken for", *names], *rows]), ""]
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{readable(number)} {word}" for word, number in counts.items())
 
 
 def predict(

@@ -74,7 +74,7 @@ def _examined(run: Path, record: RunRecord, winner: TrialResult) -> RunRecord:
     from hpsearch.data.reading import sha256
     from hpsearch.engine.network import start_engine
     from hpsearch.model import Model
-    from hpsearch.report.examination import examine
+    from hpsearch.report.examination import NORMALIZATION, examine
     from hpsearch.run_directory.directory import reopen
     from hpsearch.run_directory.record import RunRecord
 
@@ -85,7 +85,9 @@ def _examined(run: Path, record: RunRecord, winner: TrialResult) -> RunRecord:
     if sha256(study.data.source) != record.data["sha256"]:
         raise RunError(f"{study.data.source}: not the file that the search used; its checksum has changed")
     with reopen(run) as directory:
-        data = load_dataset(**study.data.loading(), normalize=(model.network.hyperparameters["normalize"],))
+        data = load_dataset(
+            **study.data.loading(), normalize=(model.network.hyperparameters["normalize"], NORMALIZATION)
+        )
         start_engine(say)
         directory.note([examine(model, winner, data, study.seed, say)])
     return RunRecord.load(run)

@@ -242,9 +242,10 @@ def gradients(record: RunRecord, winner: int) -> Chart | None:
 
 def confusion(examination: Mapping[str, Any]) -> Chart | None:
     """How often each class of dev (row) was taken for which (column), as shares of the row."""
-    counts, names = examination.get("confusion"), [_text(name) for name in examination.get("classes", [])]
+    counts = examination.get("dev", {}).get("confusion")
     if not counts:
         return None
+    names = [_text(one["class"]) for one in examination["dev"]["classes"]]
     shares = [[100 * n / max(sum(row), 1) for n in row] for row in counts]
     few = len(names) <= 20
     heat = {
@@ -267,9 +268,9 @@ def confusion(examination: Mapping[str, Any]) -> Chart | None:
 
 def residuals(examination: Mapping[str, Any]) -> Chart | None:
     """Values of dev beside what was predicted for them."""
-    if "predicted" not in examination:
+    if not examination.get("points"):
         return None
-    x, y = examination["predicted"], examination["values"]
+    x, y = (list(side) for side in zip(*examination["points"], strict=True))
     ends = [min(*x, *y), max(*x, *y)]
     traces = [
         _points(x, y, "a row of dev", BLUE, size=5),
@@ -280,7 +281,7 @@ def residuals(examination: Mapping[str, Any]) -> Chart | None:
 
 def reliability(examination: Mapping[str, Any]) -> Chart | None:
     """How often the winner is right by how sure it is."""
-    bins = examination.get("calibration")
+    bins = examination.get("dev", {}).get("calibration")
     if not bins:
         return None
     sure, right, rows = zip(*bins, strict=True)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hpsearch.config import default_constants
 from hpsearch.data.parts import Part
-from hpsearch.diagnosis.confidence import calibration
+from hpsearch.report.judging import judge_rows
 from hpsearch.trial import Trial, TrialSettings, run_trial
 
 if TYPE_CHECKING:
@@ -31,8 +32,11 @@ FEWEST_ROWS = 20  # to train on
 MOST_CLASSES = 50  # of a confusion matrix
 MOST_POINTS = 300  # of a plot of predictions against values
 DIGITS = 5
-# Logistic regression, or the least squares of a linear one: a network without hidden layers that cannot overfit much.
-LINEAR = {"layers": 0, "optimizer": "adam", "learning_rate": 0.01, "l2": 1e-3, "epochs": 60, "patience": 10}
+# Logistic regression, or the least squares of a linear one: a network without hidden layers.
+LINEAR = {
+    "layers": 0, "learning_rate": 0.01, "l2": 1e-3, "epochs": 200, "patience": 20, "normalize": "standard",
+}  # fmt: skip
+NORMALIZATION = LINEAR["normalize"]  # that the data must be prepared for, beside the winner's
 
 
 @dataclass(frozen=True)
@@ -60,44 +64,29 @@ def examine(model: Model, winner: TrialResult, data: Dataset, seed: int, say: Ca
     normalize = model.network.hyperparameters["normalize"]
     dev = data.part("dev", normalize)
     say("training a linear model to compare with ...")
-    linear = run_trial(Trial(winner.number, LINEAR | {"normalize": normalize}), data, settings)
+    usual = {"batch_size": default_constants(data.rows["train"])["batch_size"]}
+    linear = run_trial(Trial(winner.number, LINEAR | usual), data, settings)
+    judged = judge_rows(model, dev)
+    if len(judged.get("classes", [])) > MOST_CLASSES:
+        del judged["confusion"]
     return {
         "event": "examination",
         "trial": winner.number,
-        **(_classified if model.task == "classification" else _regressed)(model, dev),
+        "dev": judged,
+        "points": _points(model, dev) if model.task == "regression" else [],
         "linear": {name: _digits(value) for name, value in linear.metrics.items()},
         "sizes": _sizes(winner, data, settings, say),
     }
 
 
-def _classified(model: Model, dev: Part) -> dict[str, Any]:
-    shares, _ = model.network.predict(model.weights, dev)
-    k, winners = shares.shape[1], shares.argmax(1)
-    losses = -np.log(np.maximum(shares[np.arange(len(shares)), dev.labels], np.finfo(np.float32).tiny))
-    found = calibration(shares, dev.labels)
-    counts = np.bincount(dev.labels * k + winners, minlength=k * k).reshape(k, k)
-    return {
-        "classes": [str(name) for name in model.classes] if k <= MOST_CLASSES else [],
-        "confusion": counts.tolist() if k <= MOST_CLASSES else [],
-        "calibration": [[_digits(sure), _digits(right), rows] for sure, right, rows in found.bins],
-        "ece": _digits(found.ece),
-        "row_loss_sd": _digits(float(losses.std())),
-    }
-
-
-def _regressed(model: Model, dev: Part) -> dict[str, Any]:
+def _points(model: Model, dev: Part) -> list[list[float]]:
+    """Some predictions with their values, over the whole range of predictions, in units of the target."""
     target = model.preparation.target
     predicted, _ = model.network.predict(model.weights, dev)
     predicted, values = target.original(predicted)[:, 0], target.original(dev.targets)[:, 0]
-    rest = values - predicted
-    some = np.linspace(0, len(rest) - 1, min(len(rest), MOST_POINTS)).astype(int)
+    some = np.linspace(0, len(values) - 1, min(len(values), MOST_POINTS)).astype(int)
     order = np.argsort(predicted, kind="stable")[some]
-    return {
-        "predicted": [_digits(value) for value in predicted[order].tolist()],
-        "values": [_digits(value) for value in values[order].tolist()],
-        "residual_sd": _digits(float(rest.std())),
-        "residual_quantiles": [_digits(value) for value in np.quantile(rest, [0.05, 0.25, 0.5, 0.75, 0.95]).tolist()],
-    }
+    return [[_digits(a), _digits(b)] for a, b in zip(predicted[order].tolist(), values[order].tolist(), strict=True)]
 
 
 def _sizes(

@@ -85,7 +85,8 @@ def _charts(record: RunRecord, verdict: Verdict, human_error: float | None) -> I
     yield _entry("Mistakes of the winner", "on dev: rows of each class, and what they were taken for",
                  charts.confusion(seen))  # fmt: skip
     yield _entry("Predictions of the winner", "on dev: values beside what was predicted", charts.residuals(seen))
-    ece = f", expected calibration error {seen['ece']:.3g}" if "ece" in seen else ""
+    error = seen.get("dev", {}).get("ece")
+    ece = "" if error is None else f", expected calibration error {error:.3g}"
     yield _entry("How far to trust it", f"on dev: below the diagonal it is too sure{ece}", charts.reliability(seen))
     yield _entry("Would more rows help?", "the winner's configuration trained on a part of the rows",
                  charts.data_sizes(seen, metric))  # fmt: skip
@@ -135,16 +136,15 @@ def _best_trials(record: RunRecord) -> dict[str, Any]:
 
 def _class_table(record: RunRecord, verdict: Verdict) -> list[dict[str, Any]]:
     """Recall and precision of each class on dev; none for values, or where nobody has looked."""
-    seen = record.examinations.get(verdict.winner, {})
-    counts, names = seen.get("confusion"), seen.get("classes")
-    if not counts:
-        return []
-    rows = []
-    for k, name in enumerate(names):
-        own, taken = sum(counts[k]), sum(row[k] for row in counts)
-        recall, precision = (f"{100 * counts[k][k] / n:.1f} %" if n else "" for n in (own, taken))
-        rows.append([name, f"{own:,}", recall, precision])
-    return [_table("The winner by class, on dev", ["class", "rows", "found (recall)", "right (precision)"], rows)]
+    classes = record.examinations.get(verdict.winner, {}).get("dev", {}).get("classes", [])
+    rows = [[one["class"], f"{one['rows']:,}", _percent(one["recall"]), _percent(one["precision"])] for one in classes]
+    return [_table("The winner by class, on dev", ["class", "rows", "found (recall)", "right (precision)"], rows)][
+        : len(rows)
+    ]
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f} %"
 
 
 def _data_table(record: RunRecord) -> dict[str, Any]:

@@ -116,7 +116,7 @@ def judge(record: RunRecord, folder: Path, human_error: float | None = None) -> 
         bounds=bounds,
         ranges=ranges,
         next=_next(record, folder, ranges),
-        test=record.evaluations[-1] if record.evaluations else None,
+        test=next((event for event in reversed(record.evaluations) if "data" not in event), None),
         baselines=_baselines(record, winner),
         sizes=record.examinations.get(winner.number, {}).get("sizes", []),
     )

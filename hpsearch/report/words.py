@@ -54,6 +54,9 @@ def _limit(verdict: Verdict) -> list[str]:
     if compared:
         score = f"dev {verdict.metric} of the winner, trial {verdict.winner}: {verdict.score:.4g}"
         lines.append(f"{score}; of what is simpler: {compared}")
+    linear, sign = verdict.baselines.get("linear"), -1 if verdict.metric in MAXIMIZED_METRICS else 1
+    if linear is not None and sign * linear <= sign * verdict.score:
+        lines.append("a linear model (layers 0) is as good on dev: hidden layers bring nothing here yet")
     if verdict.test:
         lines.append(_overfit(verdict, verdict.test["scores"][verdict.metric], verdict.test["trial"]))
     return lines

@@ -1,0 +1,68 @@
+"""A model judged on rows with known targets: scores with intervals, classes, confusion, calibration, trust."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hpsearch.diagnosis.confidence import TRUST, calibration, trust_marks
+from hpsearch.diagnosis.scores import classified, intervals, regressed
+
+if TYPE_CHECKING:
+    from hpsearch.data.parts import Part
+    from hpsearch.model import Model
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+def judge_rows(model: Model, part: Part) -> dict[str, Any]:
+    """Plain data: `rows`, `scores`, `intervals` (both ends by metric), and what the task has beside.
+
+    Of classes: `classes` (rows, recall, precision of each), `confusion` (class by what it was taken for),
+    `calibration` (mean confidence, share right, rows of each bin), `ece` and `trust` (rows by mark). Of values:
+    `residual_sd`, and the quantiles QUANTILES of value less prediction, in units of the target.
+    """
+    predicted, supports = model.network.predict(model.weights, part)
+    if model.task == "classification":
+        found = intervals(lambda weights: classified(predicted, part.labels, weights), len(part.inputs))
+        more = _of_classes(model, predicted, supports, part.labels)
+    else:
+        target = model.preparation.target
+        values, guesses = (target.original(known)[:, 0] for known in (part.targets, predicted))
+        found = intervals(lambda weights: regressed(guesses, values, weights), len(part.inputs))
+        rest = values - guesses
+        ends = np.quantile(rest, QUANTILES).tolist()
+        more = {"residual_sd": float(rest.std()), "residual_quantiles": ends}
+    return {
+        "rows": len(part.inputs),
+        "scores": {name: one.score for name, one in found.items()},
+        "intervals": {name: [one.low, one.high] for name, one in found.items()},
+        **more,
+    }
+
+
+def _of_classes(model: Model, shares: np.ndarray, supports: np.ndarray | None, labels: np.ndarray) -> dict[str, Any]:
+    k, winners = shares.shape[1], shares.argmax(1)
+    counts = np.bincount(labels * k + winners, minlength=k * k).reshape(k, k)
+    sure = calibration(shares, labels)
+    marks = trust_marks(shares, supports)
+    return {
+        "classes": [
+            {
+                "class": name,
+                "rows": int(counts[c].sum()),
+                "recall": _share(counts[c, c], counts[c].sum()),
+                "precision": _share(counts[c, c], counts[:, c].sum()),
+            }
+            for c, name in enumerate(model.classes)
+        ],
+        "confusion": counts.tolist(),
+        "calibration": [list(one) for one in sure.bins],
+        "ece": sure.ece,
+        "trust": {word: int((marks == word).sum()) for word in TRUST},
+    }
+
+
+def _share(part: int, whole: int) -> float | None:
+    return float(part / whole) if whole else None

@@ -1,0 +1,83 @@
+"""`hpsearch evaluate`: the sealed part and other rows, intervals, classes, and what is noted."""
+
+import json
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+
+@pytest.fixture
+def run(hpsearch, run_folder):
+    shutil.copytree(run_folder, "w")
+    return Path("w")
+
+
+def evaluations(run):
+    lines = (run / "journal.jsonl").read_text(encoding="utf-8").splitlines()
+    return [event for event in map(json.loads, lines) if event["event"] == "evaluation"]
+
+
+def test_scores_have_intervals_and_classes_their_shares(hpsearch, run):
+    code, out, err = hpsearch("evaluate", run, "-f", "json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["rows"] == sum(one["rows"] for one in found["classes"]) == 36
+    for metric, score in found["scores"].items():
+        low, high = found["intervals"][metric]
+        assert low <= score <= high
+    right = sum(found["confusion"][k][k] for k in range(3))
+    assert found["scores"]["accuracy"] == pytest.approx(right / 36)
+    assert sum(found["trust"].values()) == 36
+    assert found["baselines"]["constant"]["log_loss"] > 1
+
+
+def test_every_opening_of_the_sealed_part_is_counted_and_dated(hpsearch, run):
+    for times in (1, 2):
+        code, out, _ = hpsearch("evaluate", run)
+        assert code == 0
+        assert f"of the sealed test part (opening {times})" in out
+    noted = evaluations(run)
+    assert [sorted(event) for event in noted] == [["at", "crc", "event", "rows", "scores", "seq", "trial"]] * 2
+
+
+def test_other_rows_are_judged_and_are_no_opening(hpsearch, run):
+    import hpsearch.data.reading as reading
+
+    table = reading.read_table("wine")
+    table.write_csv("new.csv")
+    code, out, err = hpsearch("evaluate", run, "new.csv")
+    assert code == 0, err
+    assert f"on {table.height} rows of new.csv" in out
+    assert evaluations(run)[0]["data"].endswith("new.csv")
+    assert json.loads(hpsearch("evaluate", run, "-f", "json")[1])["opened"] == 1
+    assert hpsearch("evaluate", run, "new.csv", "-f", "value")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda table: table.drop("cultivar"), "new.csv: the target column 'cultivar' is missing"),
+        (lambda table: table.with_columns(cultivar=pl.lit(7)), "7 is none of the classes"),
+        (lambda table: table.drop("alcohol"), "alcohol"),
+    ],
+)
+def test_rows_that_cannot_be_judged_are_refused(hpsearch, run, change, message):
+    import hpsearch.data.reading as reading
+
+    change(reading.read_table("wine")).write_csv("new.csv")
+    code, out, err = hpsearch("evaluate", run, "new.csv")
+    assert (code, out) == (2, "")
+    assert message in err
+    assert not evaluations(run)
+
+
+def test_values_have_intervals_too(hpsearch, line_file):
+    assert hpsearch("random", line_file, "-n", 2, "--epochs", 5, "-q", "-o", "l", "--finalists", 0)[0] == 0
+    code, out, err = hpsearch("evaluate", "l")
+    assert code == 0, err
+    assert "nine errors in ten lie between" in out
+    found = json.loads(hpsearch("evaluate", "l", "-f", "json")[1])
+    assert len(found["residual_quantiles"]) == 5
+    assert found["intervals"]["rmse"][0] < found["scores"]["rmse"] < found["intervals"]["rmse"][1]
