@@ -7,6 +7,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from hpsearch.data.reading import read_table
+
 
 @pytest.fixture
 def run(hpsearch, run_folder):
@@ -43,9 +45,7 @@ def test_every_opening_of_the_sealed_part_is_counted_and_dated(hpsearch, run):
 
 
 def test_other_rows_are_judged_and_are_no_opening(hpsearch, run):
-    import hpsearch.data.reading as reading
-
-    table = reading.read_table("wine")
+    table = read_table("wine")
     table.write_csv("new.csv")
     code, out, err = hpsearch("evaluate", run, "new.csv")
     assert code == 0, err
@@ -64,9 +64,7 @@ def test_other_rows_are_judged_and_are_no_opening(hpsearch, run):
     ],
 )
 def test_rows_that_cannot_be_judged_are_refused(hpsearch, run, change, message):
-    import hpsearch.data.reading as reading
-
-    change(reading.read_table("wine")).write_csv("new.csv")
+    change(read_table("wine")).write_csv("new.csv")
     code, out, err = hpsearch("evaluate", run, "new.csv")
     assert (code, out) == (2, "")
     assert message in err
