@@ -273,6 +273,12 @@ def load_study(source: Path | None, overrides: Mapping[str, Any]) -> StudyConfig
     return study.model_copy(update=found)
 
 
+def check_human_error(error: float | None, metric: str) -> None:
+    """Raise ConfigError where the human error of this metric is a share and more than 1 is given, as in percent."""
+    if error is not None and error > 1 and metric not in ("rmse", "mae"):
+        raise ConfigError(f"human_error: {error:g}: for {metric} it is a share from 0 to 1, such as {error / 100:g}")
+
+
 def _replayed(tree: Any) -> Any:
     """The study that a ledger of the panda tells of, with its steps as the very trials to run; any other as it is."""
     if not isinstance(tree, dict) or not {"study", "steps"} <= tree.keys() or not isinstance(tree["study"], dict):
@@ -282,7 +288,9 @@ def _replayed(tree: Any) -> Any:
     ):
         return tree
     trials = [{"trial": step.get("trial", n)} | step["hyperparameters"] for n, step in enumerate(tree["steps"])]
-    return tree["study"] | {"from": trials}
+    budget = tree["study"].get("budget")
+    budget = budget if isinstance(budget, dict) else {}
+    return tree["study"] | {"from": trials, "budget": budget | {"trials": len(trials)}}
 
 
 def resolve(
@@ -307,7 +315,8 @@ def resolve(
     metric = ("log_loss" if task == "classification" else "rmse") if study.metric == "auto" else study.metric
     if metric not in allowed:
         raise ConfigError(f"metric: {metric!r} does not fit {task}; allowed: {', '.join(allowed)}")
-    space = _said_space(study, space_overrides, train_rows, images=image_shape is not None)
+    check_human_error(study.human_error, metric)
+    space = _said_space(study, space_overrides, train_rows, images=image_shape is not None, task=task)
     constants = dict(space.constants)
     budget = None if "epochs" in (space_overrides or {}) else study.budget.epochs  # -p is the last word
     longest = budget or constants.get("epochs") or HYPERPARAMETERS["epochs"].default
@@ -358,7 +367,12 @@ def wanted_normalizations(study: StudyConfig, space_overrides: Mapping[str, Any]
 
 
 def _said_space(
-    study: StudyConfig, space_overrides: Mapping[str, Any] | None, train_rows: int, *, images: bool = False
+    study: StudyConfig,
+    space_overrides: Mapping[str, Any] | None,
+    train_rows: int,
+    *,
+    images: bool = False,
+    task: str = "",
 ) -> Space:
     """The space of the study or of -p or the default one, put together but not yet completed with constants."""
     over = dict(space_overrides or {})
@@ -368,6 +382,8 @@ def _said_space(
         named = (study.strategy.name == "grid" and over) or isinstance(study.earlier, list)
         usual = panda_space if study.strategy.name == "panda" else default_space
         spec = {} if named else usual(train_rows, images=images)
+        if task == "regression":
+            spec.pop("label_smoothing", None)
     return space_from_spec(_merged(spec, over))
 
 

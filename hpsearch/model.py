@@ -71,19 +71,22 @@ class Model:
     def save(self, folder: Path) -> None:
         """Write both files, each in one step; the description, which names the weights by checksum, comes last."""
         make_folder(folder)
-        weights = safetensors.numpy.save(self._tensors(), metadata={"format": "np"})
-        description = {
+        weights = safetensors.numpy.save(self.tensors(), metadata={"format": "np"})
+        description = self.describe() | {"weights_sha256": hashlib.sha256(weights).hexdigest()}
+        write_atomically(folder / WEIGHTS, weights)
+        write_atomically(folder / DESCRIPTION, strict_yaml.dump(description).encode())
+
+    def describe(self) -> dict[str, Any]:
+        """Everything but the weights, as plain data."""
+        return {
             "format": FORMAT,
             "trial": self.trial,
             "metric": self.metric,
             "layers": self.network.sizes.tolist(),
             "hyperparameters": self.network.hyperparameters,
-            "weights_sha256": hashlib.sha256(weights).hexdigest(),
             "preparation": self.preparation.to_dict(),
             "normalizer": self.normalizer.to_dict(),
         }
-        write_atomically(folder / WEIGHTS, weights)
-        write_atomically(folder / DESCRIPTION, strict_yaml.dump(description).encode())
 
     @classmethod
     def load(cls, folder: Path) -> Model:
@@ -123,7 +126,8 @@ class Model:
         normalizer = Normalizer.from_dict(found["normalizer"])
         return cls(found["trial"], network, _flat(tensors, network), found["metric"], preparation, normalizer)
 
-    def _tensors(self) -> dict[str, np.ndarray]:
+    def tensors(self) -> dict[str, np.ndarray]:
+        """The weights by the names that they have in the file."""
         return {
             name: self.weights[start : start + np.prod(shape)].reshape(shape)
             for name, start, shape in _places(self.network)

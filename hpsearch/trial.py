@@ -167,18 +167,21 @@ def run_trial(trial: Trial, data: SearchData, settings: TrialSettings, watch: Wa
         started=began,
         repeat=trial.repeat,
     )
-    skipped = False
+    skipped, watched = False, 0.0
     try:
         with memory_limit(settings.trial_memory):
             training = Training(network, train, dev)
             limits = iter(trial.limits)
             epoch, limit = next(limits, (None, math.inf))
             while training.advance(until=epoch):
-                if settings.trial_timeout and time.perf_counter() - clock > settings.trial_timeout:
+                if settings.trial_timeout and time.perf_counter() - clock - watched > settings.trial_timeout:
                     result.error = f"timeout: longer than {settings.trial_timeout:g} s"
                     break
-                if watch and watch(trial, training):
-                    result.state, skipped = TrialState.PRUNED, True
+                before = time.perf_counter()
+                skipped = bool(watch and watch(trial, training))
+                watched += time.perf_counter() - before  # a person may have paused it
+                if skipped:
+                    result.state = TrialState.PRUNED
                     break
                 if training.epochs == epoch:
                     if limit < best_scores(training, data.target_sd, settings.metric)[-1] < math.inf:
@@ -193,7 +196,7 @@ def run_trial(trial: Trial, data: SearchData, settings: TrialSettings, watch: Wa
         result.reports = [math.inf] * len(settings.rungs)
         return result
     _record(result, training, train, dev, data, settings)
-    result.seconds = time.perf_counter() - clock
+    result.seconds = time.perf_counter() - clock - watched
     if skipped:
         return replace(cut_short(result, 0, (training.epochs,), settings.metric), reports=result.reports)
     return result
@@ -242,6 +245,9 @@ def _record(
     if f"dev_{settings.metric}" not in result.metrics:
         result.state = TrialState.FAIL
         result.error = f"undefined: {settings.metric} cannot be computed on the dev part"
+        return
+    if network.hyperparameters["schedule"] == "rising":
+        result.state = TrialState.PRUNED  # a test of learning rates, which ends at the largest: no model to be chosen
         return
     result.weights = training.best
 

@@ -19,7 +19,7 @@ FLOORS = {
     "space": 1, "data": 1, "engine": 1,
     "space_text": 2, "space_checks": 2, "given": 2.3, "config": 2.5,
     "surrogate": 1, "trial": 3, "diagnosis": 3.2, "model": 3.5,
-    "cost": 4, "strategies": 4, "executors": 4, "run_directory": 4,
+    "cost": 4, "export": 4, "strategies": 4, "executors": 4, "run_directory": 4,
     "report": 4.5, "study": 5, "finals": 5.5,
     "cli": 6, "__main__": 7,
 }  # fmt: skip

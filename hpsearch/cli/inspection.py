@@ -169,12 +169,16 @@ def data(
 
 def _class_shares(found: Dataset) -> list[str]:
     """How many rows of train each class has, the most frequent first."""
+    import numpy as np
+
     if found.task != "classification":
         return []
-    labels = found.arrays.labels["train"].tolist()
-    counts = sorted((-labels.count(k), k) for k in set(labels))
-    shown = ", ".join(f"{found.classes[k]} {100 * -count / len(labels):.3g} %" for count, k in counts[:8])
-    more = f", and {len(counts) - 8} more" if len(counts) > 8 else ""
+    from hpsearch.data.plain import show
+
+    counts = np.bincount(found.arrays.labels["train"], minlength=len(found.classes))
+    order = np.argsort(-counts, kind="stable").tolist()
+    shown = ", ".join(f"{show(found.classes[k])} {100 * counts[k] / counts.sum():.3g} %" for k in order[:8])
+    more = f", and {len(order) - 8} more" if len(order) > 8 else ""
     return [f"classes in train: {shown}{more}"]
 
 

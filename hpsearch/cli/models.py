@@ -26,6 +26,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("evaluate")(evaluate)
     app.command("predict")(predict)
+    app.command("export")(export)
 
 
 def evaluate(
@@ -67,7 +68,7 @@ def evaluate(
         record = directory.record
     found["opened"] = sum("data" not in event for event in record.evaluations)
     found["baselines"] = _simpler(record, model)
-    print_record(found, form, value=found["scores"][record.metric], table=_judged_table(source, winner, found))
+    print_record(found, form, value=found["scores"].get(record.metric), table=_judged_table(source, winner, found))
 
 
 def _rows_to_judge(run: Path, source: str | None, study: StudyConfig, record: RunRecord, model: Model) -> Part:
@@ -199,3 +200,23 @@ def predict(
         say(f"{out}: {readable(len(rows))} predictions")
     else:
         print(text, end="")
+
+
+def export(
+    run: RunArgument,
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="F", help="model.py, model.onnx or model.safetensors.")],
+    debug: DebugOption = False,  # noqa: ARG001 - read by app.main
+) -> None:
+    """Write the winner as one file that works without hpsearch.
+
+    model.py needs NumPy alone: `python model.py table.csv`. model.onnx has the preparation of columns inside (extra
+    onnx). model.safetensors has the weights, and all else as YAML in its metadata.
+    """
+    from hpsearch.cli.progress import say
+    from hpsearch.export.files import exported
+    from hpsearch.files import write_atomically
+    from hpsearch.model import Model
+
+    content = exported(Model.load(run / "model"), out.suffix)
+    write_atomically(out.resolve(), content)
+    say(f"{out}: {len(content):,} bytes")

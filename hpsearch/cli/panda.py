@@ -246,6 +246,12 @@ class LedgerKeeper:
         self._babysitter.prepare(result.number + 1)
         write_ledger(self._directory, self._babysitter)
 
+    def complete(self) -> None:
+        """Write the ledger with all that has a result and no gap before it, whoever found it."""
+        results = self._directory.record.results
+        self._babysitter.prepare(next(n for n in range(len(results) + 1) if n not in results))
+        write_ledger(self._directory, self._babysitter)
+
     def tick(self) -> None:
         """Pass on that nothing happened."""
         self._observer.tick()
@@ -257,5 +263,10 @@ def write_ledger(directory: RunDirectory, babysitter: Babysitter) -> None:
     from hpsearch.files import write_atomically
 
     record = directory.record
-    ledger = {"study": record.study, "data_sha256": record.data["sha256"], "steps": babysitter.ledger}
+    # How many trials there are to be may change from session to session; the steps are as many as were done.
+    study = record.study | {
+        "budget": record.study["budget"] | {"trials": None},
+        "strategy": record.study["strategy"] | {"planned": None},
+    }
+    ledger = {"study": study, "data_sha256": record.data["sha256"], "steps": babysitter.ledger}
     write_atomically(directory.folder / LEDGER, strict_yaml.dump(ledger).encode())

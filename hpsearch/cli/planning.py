@@ -121,6 +121,17 @@ def make_plan(
     return Plan(folder, study, data, strategy, pruner, few_rows, load_seconds, earlier, constant)
 
 
+def check_ledger(ledger: Path, plan: Plan) -> None:
+    """Raise ConfigError if a file is no ledger of the panda, or one on other data."""
+    from hpsearch.strict_yaml import read
+
+    tree = read(ledger)
+    if not isinstance(tree, dict) or not {"study", "steps", "data_sha256"} <= tree.keys():
+        raise ConfigError(f"{ledger}: not a ledger of the panda (it has study, data_sha256 and steps)")
+    if tree["data_sha256"] != plan.data.sha256:
+        raise ConfigError(f"{ledger}: {plan.study.data.source} is not the file that it was written for")
+
+
 def _check_not_deleted(study: StudyConfig, folder: Path) -> None:
     """--overwrite must not take away what the new run begins with, for a crash on the way would lose both."""
     source = study.table() or (Path(study.earlier) if isinstance(study.earlier, str) else None)
@@ -266,8 +277,8 @@ def only_numbers(text: str, strategy: Strategy) -> list[int]:
 
 def independent(command: str, shard: str) -> dict[str, Any]:
     """What a study must say so that no trial of it needs the results of others, which other shards have."""
-    if command == "evolve":
-        raise ConfigError(f"--shard {shard}: evolve learns from all results; use grid or random, or caviar")
+    if command in ("evolve", "panda"):
+        raise ConfigError(f"--shard {shard}: {command} learns from all results; use grid or random, or caviar")
     return {"strategy.rounds" if command == "grid" else "strategy.densify": 0, "prune": False}
 
 

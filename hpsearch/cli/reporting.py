@@ -42,6 +42,7 @@ def report(
     The first time it looks at the winner's mistakes and trains it on parts of the data, to see if more would help.
     """
     from hpsearch.cli.progress import say
+    from hpsearch.config import check_human_error
     from hpsearch.files import write_atomically
     from hpsearch.report.page import page
     from hpsearch.report.verdict import judge
@@ -49,6 +50,7 @@ def report(
     from hpsearch.run_directory.record import RunRecord
 
     record = RunRecord.load(run)
+    check_human_error(human_error, record.metric)
     winner = record.best()
     if winner is None:
         raise NoValidTrialError(f"{run}: no trial has a score yet ({len(record.results)} results)")

@@ -18,13 +18,13 @@ from hpsearch.errors import ClusterError, ConfigError, GoalMissedError, NoValidT
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hpsearch.cli.panda import PandaView
+    from hpsearch.cli.panda import LedgerKeeper, PandaView
     from hpsearch.cli.planning import Plan
     from hpsearch.executors.base import Executor
     from hpsearch.finals import Finals, TimeForFinals
     from hpsearch.run_directory.directory import RunDirectory
     from hpsearch.run_directory.record import RunRecord
-    from hpsearch.study import Observer, StopRules, Study
+    from hpsearch.study import StopRules, Study
     from hpsearch.trial import Trial, TrialResult
 
 CONTENDERS = 4  # times as many trials as there are finalists keep their weights, for who they will be is not known yet
@@ -173,6 +173,8 @@ class SearchRun:
                         self._reason = study.run(executor, observer, lambda result: self._keep(directory, result))
                     finally:
                         progress.close()
+                    if observer is not progress:
+                        observer.complete()
                     if self._reason in WHY and not self._quiet:
                         trials = counted(len(self._numbers), "trial")
                         say(f"{WHY[self._reason]} after {len(record.counted())} of {trials}")
@@ -272,7 +274,8 @@ class SearchRun:
         interrupted = lambda: signals.received is not None  # noqa: E731
         return PandaView(directory, plan.strategy, total, plan.data.target_sd, interrupted)
 
-    def _observer(self, view: Progress | PandaView, directory: RunDirectory) -> Observer:
+    def _observer(self, view: Progress | PandaView, directory: RunDirectory) -> Progress | PandaView | LedgerKeeper:
+        """The view, or for the babysitter one that keeps its ledger too."""
         from hpsearch.strategies.babysitter import Babysitter
 
         if not isinstance(self._plan.strategy, Babysitter):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hpsearch.cli.planning import (
+    check_ledger,
     independent,
     make_plan,
     only_numbers,
@@ -235,7 +236,7 @@ def search(
         raise ConfigError(f"--plain: {context.info_name} has no plain form; it is for hpsearch random")
     _check_panda(context.info_name, interactive=interactive, replay=replay)
     mode = Mode.PANDA if context.info_name == "panda" else mode
-    source = str(replay) if replay else source
+    source = _replayed(context, replay) if replay else source
     place = where_to_run(mode, jobs, cluster, mixed=mixed)
     if shard and only:
         raise ConfigError("--shard and --only: both say which trials to run; give one of them")
@@ -251,6 +252,8 @@ def search(
     }  # fmt: skip
     overrides |= {key: value for key, value in flags.items() if value is not None}
     plan = make_plan(source, overrides, parameter or [], out, overwrite=overwrite, quiet=quiet, verbose=verbose)
+    if replay:
+        check_ledger(replay, plan)
     if print_config:
         from hpsearch.strict_yaml import dump
 
@@ -275,6 +278,13 @@ def _check_panda(command: str | None, *, interactive: bool, replay: Path | None)
         raise ConfigError(f"--{'interactive' if interactive else 'replay'}: it is for panda, not for {command}")
     if interactive and not sys.stdin.isatty():
         raise ConfigError("--interactive: it asks, and standard input is no terminal")
+
+
+def _replayed(context: typer.Context, ledger: Path) -> str:
+    """The ledger as the source, beside which there can be no other."""
+    if getattr(context.get_parameter_source("source"), "name", "") != "DEFAULT":
+        raise ConfigError(f"--replay {ledger}: it names its data itself; leave out {context.params['source']}")
+    return str(ledger)
 
 
 def _print_dry_run(plan: Plan, numbers: Sequence[int], form: Format, jobs: int) -> None:

@@ -57,6 +57,22 @@ def standings(scores: Mapping[int, Sequence[float]], shared: float = 0.0) -> lis
     ]
 
 
+def noise(scores: Mapping[int, Sequence[float]]) -> float | None:
+    """The standard deviation of one score, without what is common to all in one repeat, as their split is.
+
+    The residual of the two-way layout trials x repeats; of a single trial its plain deviation. None where there is
+    none.
+    """
+    finite = [values for values in scores.values() if all(map(math.isfinite, values))]
+    if len(finite) < 2:
+        return stdev(finite[0]) if finite and len(finite[0]) > 1 else None
+    repeats, columns = len(finite[0]), [fmean(column) for column in zip(*finite, strict=True)]
+    whole = fmean(columns)
+    rest = sum((v - fmean(values) - c + whole) ** 2 for values in finite for v, c in zip(values, columns, strict=True))
+    freedom = (len(finite) - 1) * (repeats - 1)
+    return math.sqrt(rest / freedom) if freedom else None
+
+
 def student_quantile(share: float, freedom: int) -> float:
     """The quantile of Student's t: exact for 1 and 2 degrees of freedom, above within 1 %.
 

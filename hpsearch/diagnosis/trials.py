@@ -8,7 +8,7 @@ the human error, or 0 (see bias.py).
   VANISHED of the last one's, while MUCH or more of what there is to lose is left on train.
 - dead_units: at the end a hidden layer has DEAD or more of its units stuck, and LITTLE or more is left on train.
 - unstable: the training loss rose twice or more from one epoch to the next by JUMP of all that it ever fell, the fall
-  being counted from its first value or that of the constant prediction, whichever is less.
+  being counted from its first value or that of the constant prediction, whichever is less, and being LITTLE or more.
 - plateau: MUCH or more is left on train, and the last third of the epochs lowered the training loss by less than
   FLAT of what all of them did, or it never fell: a plateau, a saddle point or a poor minimum.
 - still_improving: the best epoch is the last that was allowed, and the last tenth brought GAIN or more.
@@ -95,7 +95,9 @@ def _jumps(losses: list[float], start: float) -> int:
     if len(losses) < FEWEST_EPOCHS:
         return 0
     fall = min(losses[0], start) - min(losses)
-    return sum(later - earlier > max(JUMP * fall, 0.0) for earlier, later in pairwise(losses))
+    if fall < LITTLE * start:  # nothing was learned that could be lost
+        return 0
+    return sum(later - earlier > JUMP * fall for earlier, later in pairwise(losses))
 
 
 def _flat(losses: list[float]) -> bool:

@@ -69,7 +69,7 @@ def _layers(it: Situation) -> str:
     if it.value("hidden") is not None:
         return ""
     best = it.value("layers")
-    return f"layers={max(1, best - 1)}:{min(max(best + MORE_LAYERS, 2), max(MOST_LAYERS, best))}"
+    return f"layers={min(best, max(1, best - 1))}:{min(max(best + MORE_LAYERS, 2), max(MOST_LAYERS, best))}"
 
 
 def _units(it: Situation) -> str:

@@ -116,8 +116,9 @@ def _facts(record: RunRecord, verdict: Verdict) -> list[tuple[str, str]]:
         found.insert(
             1, (f"mean of {record.finalists['repeats']} more trainings", f"{mean:.4g} \u00b1 {standing.sd:.2g}")
         )
-    if verdict.test and verdict.test["trial"] == verdict.winner:
-        found.insert(2, (f"test {record.metric}", f"{verdict.test['scores'][record.metric]:.4g}"))
+    test = verdict.test["scores"].get(record.metric) if verdict.test else None
+    if test is not None and verdict.test["trial"] == verdict.winner:
+        found.insert(2, (f"test {record.metric}", f"{test:.4g}"))
     return found
 
 

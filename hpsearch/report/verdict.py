@@ -16,6 +16,7 @@ from hpsearch.diagnosis.search import Enough, Optimism, had_enough, optimism, pa
 from hpsearch.diagnosis.trials import LITTLE
 from hpsearch.engine.hyperparameters import MAXIMIZED_METRICS
 from hpsearch.report.advice import Advice, Situation, advice_for
+from hpsearch.space import Categorical
 from hpsearch.space_text import space_from_spec
 from hpsearch.trial import score
 
@@ -96,10 +97,10 @@ def judge(record: RunRecord, folder: Path, human_error: float | None = None) -> 
         return None
     yardstick, counted, space = record.yardstick(human_error), record.counted(), _space(record)
     limit, bounds = limit_of(record, winner, yardstick), widened(space, winner.config)
-    ranges = _ranges(bounds, limit.advice)
+    ranges = _ranges(bounds, limit.advice, space)
     scores = {n: record.scores[n] for n in record.ranking()}
     standings = record.standings()
-    noise = next((s.sd for s in standings if s.trial == winner.number and math.isfinite(s.sd)), None)
+    noise = record.noise()
     words = (record.diagnosis(result, yardstick) for result in counted.values())
     return Verdict(
         winner=winner.number,
@@ -169,6 +170,8 @@ def _limit(
         if times > OFTEN * len(words):
             return word, f"{times} of the {len(words)} best trials are {word}"
     if middle is None or math.isnan(middle.worth):
+        if yardstick.human_error is not None and yardstick.constant:
+            return "", f"the human error {yardstick.human_error:g} is not below that of a constant prediction"
         return "", "nothing is known to measure the scores by"
     unit = f"{yardstick.judged} error" if yardstick.judged in MAXIMIZED_METRICS else yardstick.judged
     target = f"target {yardstick.target:.4g}, " if yardstick.human_error is not None else ""
@@ -229,12 +232,20 @@ def _baselines(record: RunRecord, winner: TrialResult) -> dict[str, float]:
     return found | ({"linear": linear} if linear is not None else {})
 
 
-def _ranges(bounds: dict[str, str], advice: list[Advice]) -> list[str]:
+def _ranges(bounds: dict[str, str], advice: list[Advice], space: Space) -> list[str]:
     """One range for each hyperparameter: the first advice that has one, else the wider end."""
     found: dict[str, str] = {}
-    for text in (*(text for one in advice for text in one.ranges), *bounds.values()):
+    for text in (*(text for one in advice for text in one.ranges), *bounds.values(), *_without_tests(space)):
         found.setdefault(text.partition("=")[0], text)
     return list(found.values())
+
+
+def _without_tests(space: Space) -> list[str]:
+    """A panda's space has a schedule for its range test, which is none to search."""
+    schedule = space.parameters.get("schedule")
+    if not isinstance(schedule, Categorical) or "rising" not in schedule.choices:
+        return []
+    return ["schedule=" + ",".join(choice for choice in schedule.choices if choice != "rising")]
 
 
 def _next(record: RunRecord, folder: Path, ranges: list[str]) -> str:

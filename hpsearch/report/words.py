@@ -58,12 +58,14 @@ def _limit(verdict: Verdict) -> list[str]:
     if linear is not None and sign * linear <= sign * verdict.score:
         lines.append("a linear model (layers 0) is as good on dev: hidden layers bring nothing here yet")
     if verdict.test:
-        lines.append(_overfit(verdict, verdict.test["scores"][verdict.metric], verdict.test["trial"]))
+        lines.append(_overfit(verdict, verdict.test["scores"].get(verdict.metric), verdict.test["trial"]))
     return lines
 
 
-def _overfit(verdict: Verdict, test: float, trial: int) -> str:
+def _overfit(verdict: Verdict, test: float | None, trial: int) -> str:
     """How the test part compares with dev, by which the winner was chosen."""
+    if test is None:
+        return f"{verdict.metric} cannot be computed on the test part"
     if trial != verdict.winner:
         return f"the test part was opened for trial {trial}, which is not the winner any more: {test:.4g}"
     lost = (test - verdict.score) * (-1 if verdict.metric in MAXIMIZED_METRICS else 1)
@@ -84,17 +86,20 @@ def _advice(verdict: Verdict) -> list[str]:
 def _enough(verdict: Verdict) -> list[str]:
     lines = []
     if it := verdict.enough:
-        lines.append(f"half as many trials would have come to {it.half:.4g}, all came to {it.best:.4g}")
+        lines.append(f"half of these trials, drawn at random, come to {it.half:.4g} on average, all to {it.best:.4g}")
         if it.enough is not None:
             answer = "yes: as many again would bring less than chance" if it.enough else "no: more trials pay"
             lines.append(f"{answer} ({it.gain:.2g} against a noise of {it.noise:.2g} from training to training)")
     if it := verdict.optimism:
         spread = "" if it.sd is None else f", sd {it.sd:.2g}"
-        lines.append(
-            f"trained again, the finalists lost {it.mean:.2g} of their score on average{spread}, and the winner "
-            f"{it.winner:.2g}: the best of many owes some of its score to luck"
-        )
+        luck = ": the best of many owes some of its score to luck" if it.winner > 0 else ""
+        finalists = f"the finalists were {_worse(it.mean)} than in the search on average{spread}"
+        lines.append(f"trained again, {finalists}, and the winner {_worse(it.winner)}{luck}")
     return lines
+
+
+def _worse(lost: float) -> str:
+    return f"{abs(lost):.2g} {'worse' if lost > 0 else 'better'}"
 
 
 def _more_rows(verdict: Verdict) -> list[str]:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hpsearch.diagnosis.bias import Yardstick
-from hpsearch.diagnosis.finalists import Standing, standings
+from hpsearch.diagnosis.finalists import Standing, noise, standings
 from hpsearch.diagnosis.trials import diagnose
 from hpsearch.engine.hyperparameters import MAXIMIZED_METRICS
 from hpsearch.errors import JournalError, RunError
@@ -250,14 +250,19 @@ class RunRecord:
             return []
         rows = self.data["rows"]
         shared = rows["dev"] / rows["train"] if self.finalists["fresh_splits"] else 0.0
+        return standings(self._final_scores(), shared)
+
+    def noise(self) -> float | None:
+        """The standard deviation of a score from training to training, as the finals show it; None without them."""
+        return None if self.finalists is None else noise(self._final_scores())
+
+    def _final_scores(self) -> dict[int, list[float]]:
+        """Of each finalist its scores (smaller is better), in the order of the repeats."""
         repeats = range(1, self.finalists["repeats"] + 1)
-        return standings(
-            {
-                number: [score(self.finals[number, repeat], self.metric, self.maximize) for repeat in repeats]
-                for number in self.finalists["trials"]
-            },
-            shared,
-        )
+        return {
+            number: [score(self.finals[number, repeat], self.metric, self.maximize) for repeat in repeats]
+            for number in self.finalists["trials"]
+        }
 
 
 def events_of(result: TrialResult) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.diagnosis.averaging import smoothed
-from hpsearch.space import Categorical, Int
+from hpsearch.space import Categorical, Float, Int
 from hpsearch.strategies.base import Course, Strategy
 
 if TYPE_CHECKING:
@@ -273,12 +273,14 @@ class _Case:
         return Step("again", self.kept, {}, "nothing is left to change: the noise of the score once more")
 
     def _range_test(self) -> Step | None:
-        if not isinstance(self._space.parameters.get("schedule"), Categorical):
+        rate, schedule = (self._space.parameters.get(name) for name in ("learning_rate", "schedule"))
+        if not isinstance(rate, Float) or not isinstance(schedule, Categorical) or "rising" not in schedule.choices:
             return None
-        if "rising" not in self._space.parameters["schedule"].choices or "learning_rate" not in self._space.parameters:
-            return None
-        epochs = max(FEWEST_RANGE_EPOCHS, int(RANGE_SHARE * self.kept["epochs"]))
-        new = {"learning_rate": self._space.parameters["learning_rate"].high, "epochs": epochs}
+        epochs = min(self.kept["epochs"], max(FEWEST_RANGE_EPOCHS, int(RANGE_SHARE * self.kept["epochs"])))
+        if "epochs" in self._space.parameters:
+            epochs = self._space.parameters["epochs"].nearest(epochs)
+            epochs = min(epochs, self.kept["epochs"])
+        new = {"learning_rate": rate.high, "epochs": epochs}
         config = self.kept | RANGE_TEST | new
         return Step("range", config, changes(self.kept, config), "at which learning rates does the loss fall?")
 
@@ -320,9 +322,9 @@ def moved(space: Space, config: Config, move: Move) -> Config | None:
     if parameter is None or value is None:
         return None
     if isinstance(parameter, Categorical):
-        if move.by not in parameter.choices or move.by == value:
+        new = _choice(parameter.choices, value, move)
+        if new is None:
             return None
-        new = move.by
     elif isinstance(move.by, str | bool) or isinstance(value, str):
         return None
     else:
@@ -334,6 +336,21 @@ def moved(space: Space, config: Config, move: Move) -> Config | None:
         if new == value:
             return None
     return space.adopted(space.completed(config | {move.name: new}, config)) | _beside(space, config)
+
+
+def _choice(choices: Sequence[Any], value: Any, move: Move) -> Any:
+    """What a move makes of one of some choices: the word itself, or of numbers the nearest one in its direction."""
+    if isinstance(move.by, str | bool):
+        return next((c for c in choices if c == move.by and type(c) is type(move.by) and c != value), None)
+    if not _is_number(value):
+        return None
+    wanted = value + move.by if move.added else value * move.by
+    further = [c for c in choices if _is_number(c) and (c - value) * (wanted - value) > 0]
+    return min(further, key=lambda choice: abs(choice - wanted), default=None)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _beside(space: Space, config: Config) -> Config:

@@ -79,3 +79,17 @@ def test_values_have_intervals_too(hpsearch, line_file):
     found = json.loads(hpsearch("evaluate", "l", "-f", "json")[1])
     assert len(found["residual_quantiles"]) == 5
     assert found["intervals"]["rmse"][0] < found["scores"]["rmse"] < found["intervals"]["rmse"][1]
+
+
+def test_a_metric_that_the_test_part_does_not_allow_is_left_out(hpsearch, run, monkeypatch):
+    """As the AUC where one class is missing there."""
+    from hpsearch.report import judging
+
+    whole = judging.classified
+    monkeypatch.setattr(judging, "classified", lambda *args: {k: v for k, v in whole(*args).items() if k != "log_loss"})
+    code, out, err = hpsearch("evaluate", run)
+    assert code == 0, err
+    assert "accuracy" in out
+    code, out, err = hpsearch("report", run, "--quick")
+    assert code == 0, err
+    assert "log_loss cannot be computed on the test part" in out

@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import select
+import shutil
 import subprocess
 import sys
 import time
@@ -54,6 +55,44 @@ def test_a_ledger_is_replayed_exactly(hpsearch):
     assert scores[0] == scores[1]
 
 
+def test_a_ledger_of_several_sessions_is_replayed_whole(hpsearch):
+    for trials in (3, 7):
+        assert hpsearch("panda", *SMALL, "-n", trials, "-o", "p")[0] == 0
+    assert hpsearch("panda", "--replay", "p/ledger.yaml", "-o", "again", "-q", "--finalists", 0)[0] == 0
+    assert Path("again/curves.csv").read_bytes() == Path("p/curves.csv").read_bytes()
+
+
+def test_a_ledger_is_not_replayed_on_other_data(hpsearch, line_file):
+    shutil.copy(line_file, "line.csv")
+    assert hpsearch("panda", "line.csv", *SMALL[1:], "-n", 3, "-o", "p")[0] == 0
+    with Path("line.csv").open("a") as file:
+        file.write("1.0,501.0\n")
+    code, _, err = hpsearch("panda", "--replay", "p/ledger.yaml", "-o", "again", "-q")
+    assert code == 2
+    assert "is not the file that it was written for" in err
+    assert not Path("again").exists()
+
+
+def test_a_ledger_that_was_lost_is_written_again(hpsearch):
+    assert hpsearch("panda", *SMALL, "-n", 4, "-o", "p")[0] == 0
+    ledger = Path("p/ledger.yaml").read_bytes()
+    Path("p/ledger.yaml").unlink()
+    assert hpsearch("panda", *SMALL, "-n", 4, "-o", "p")[0] == 0
+    assert Path("p/ledger.yaml").read_bytes() == ledger
+
+
+def test_the_range_test_is_no_winner(hpsearch):
+    assert hpsearch("panda", *SMALL, "-n", 3, "-o", "p")[0] == 0
+    states = [event["state"] for event in events(Path("p"), "trial")]
+    assert states == ["COMPLETE", "COMPLETE", "PRUNED"]
+
+
+def test_values_have_no_labels_to_smooth(hpsearch, line_file):
+    code, out, _ = hpsearch("panda", line_file, "--print-config")
+    assert code == 0
+    assert "label_smoothing" not in out
+
+
 def test_plain_lines_say_what_is_done_and_why(hpsearch):
     _, _, err = hpsearch("panda", "wine", "--epochs", 3, "-n", 4, "-o", "p", "--finalists", 0)
     lines = err.splitlines()
@@ -69,6 +108,9 @@ def test_plain_lines_say_what_is_done_and_why(hpsearch):
         (("evolve", "--replay", "x.yaml"), "--replay: it is for panda, not for evolve"),
         (("panda", "wine", "--cluster", "tcp://x:1"), "panda trains in this process"),
         (("panda", "--replay", "nowhere.yaml"), "nowhere.yaml"),
+        (("panda", "wine", "--replay", "x.yaml"), "it names its data itself; leave out wine"),
+        (("panda", "wine", "--shard", "1/2"), "panda learns from all results"),
+        (("panda", "wine", "--human-error", "5"), "for log_loss it is a share from 0 to 1, such as 0.05"),
     ],
 )
 def test_what_does_not_fit_is_refused(hpsearch, words, message):
@@ -88,10 +130,11 @@ def test_questions_need_somebody_to_answer_them(shell):
 def terminal(tmp_path):
     """A function that runs a command on a terminal of its own, and answers: `talk(words, answers)`.
 
-    When the text of an answer is seen its keys are pressed; returns what was on the screen, and the exit code.
+    When the text of an answer is seen its keys are pressed, or any after a pause if it names none; returns what was on
+    the screen, and the exit code.
     """
 
-    def talk(words, answers=()):
+    def talk(words, answers=(), pause=0.0):
         master, slave = pty.openpty()
         command = [sys.executable, "-c", ON_THE_TERMINAL, "-m", "hpsearch", *map(str, words)]
         environment = os.environ | {"TERM": "xterm", "COLUMNS": "100", "LINES": "40"}
@@ -107,7 +150,9 @@ def terminal(tmp_path):
                     break
             if left and left[0][0] in seen[since:]:
                 since = len(seen)
-                os.write(master, left.pop(0)[1])
+                keys = left.pop(0)[1]
+                time.sleep(0 if keys else pause)
+                os.write(master, keys or b" ")
         os.close(master)
         return seen.decode("utf-8", "replace"), process.wait(timeout=GIVE_UP_SECONDS)
 
@@ -125,6 +170,13 @@ def test_keys_skip_and_end_and_are_noted(terminal, tmp_path):
     results = events(tmp_path / "p", "trial")
     assert [result["state"] for result in results] == ["PRUNED", "COMPLETE"], "it ended with the one that ran"
     assert 0 < results[0]["epochs"] < results[1]["epochs"] == 4000
+
+
+def test_a_pause_is_no_time_of_the_trial(terminal, tmp_path):
+    words = ("panda", "wine", "--epochs", 1500, "-p", "patience=0", "-n", 1, "-o", "p", "--trial-timeout", "4s")
+    screen, code = terminal(words, [(b"skip", b"p"), (b"paused", b"")], pause=4.5)
+    assert code == 0, screen
+    assert [event["state"] for event in events(tmp_path / "p", "trial")] == ["COMPLETE"]
 
 
 def test_without_a_key_the_view_changes_nothing(terminal, hpsearch, tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hpsearch.diagnosis.finalists import standings, student_quantile
+from hpsearch.diagnosis.finalists import noise, standings, student_quantile
 
 
 @pytest.mark.parametrize("freedom", [1, 2, 3, 4, 5, 8, 12, 30, 100])
@@ -72,3 +72,13 @@ def test_chance_seldom_parts_what_is_equal():
 
 def test_one_finalist_is_the_winner():
     assert [s.trial for s in standings({4: [0.1, 0.2]})] == [4]
+
+
+def test_noise_is_what_trials_and_splits_do_not_explain():
+    """Two trials on three splits, whose own levels are far apart: residuals of 0.1 to both sides."""
+    scores = {0: [1.1, 4.9, 9.0], 1: [1.9, 6.1, 10.0]}
+    residuals = np.array([[1.1, 4.9, 9.0], [1.9, 6.1, 10.0]])
+    residuals = residuals - residuals.mean(0) - residuals.mean(1)[:, None] + residuals.mean()
+    assert noise(scores) == pytest.approx(math.sqrt((residuals**2).sum() / 2))
+    assert noise({0: [1.0, 3.0]}) == pytest.approx(math.sqrt(2))
+    assert noise({0: [math.inf, 1.0]}) is None

@@ -8,7 +8,7 @@ import pytest
 from hpsearch.config import default_configuration, panda_space
 from hpsearch.diagnosis.trials import DIAGNOSES
 from hpsearch.space_text import space_from_spec
-from hpsearch.strategies.babysitter import EVERYTHING, ORDER, Babysitter, moved, suggested_rate
+from hpsearch.strategies.babysitter import EVERYTHING, ORDER, Babysitter, Move, moved, suggested_rate
 from hpsearch.strategies.base import Course
 
 ROWS = 4000
@@ -198,3 +198,38 @@ def test_the_rate_that_a_range_test_suggests(train, dev, rate):
 def test_a_range_test_that_shows_nothing_suggests_nothing():
     assert suggested_rate({}) is None
     assert suggested_rate({"learning_rate": [1.0], "train_loss": [None], "dev_loss": [None]}) is None
+
+
+@pytest.mark.parametrize("epochs", [[6, 20], {"low": 20, "high": 60}])
+def test_the_range_test_stays_in_the_space_and_within_the_budget(epochs):
+    panda = babysitter(SPEC | {"epochs": epochs})
+    start, _, test = live(panda, bowl, 3)
+    assert test["schedule"] == "rising"
+    assert test["epochs"] <= start["epochs"]
+    panda.space.encode(test)
+
+
+def test_rates_of_a_list_are_not_tested_but_tried_one_by_one():
+    panda = babysitter(SPEC | {"learning_rate": [0.001, 0.01, 0.03]})
+    configs = live(panda, bowl, 30)
+    assert all(config["schedule"] != "rising" for config in configs)
+    assert {config["learning_rate"] for config in configs} == {0.001, 0.01, 0.03}
+
+
+@pytest.mark.parametrize(
+    ("spec", "value", "move", "new"),
+    [
+        ({"layers": [1, 2, 4]}, 2, Move("layers", 1, added=True), 4),
+        ({"layers": [1, 2, 4]}, 2, Move("layers", -1, added=True), 1),
+        ({"layers": [1, 2, 4]}, 4, Move("layers", 1, added=True), None),
+        ({"units": [8, 16, 256]}, 8, Move("units", 2), 16),
+        ({"units": [8, 16, 256]}, 16, Move("units", 0.5), 8),
+        ({"learning_rate": [0.1, 0.001]}, 0.001, Move("learning_rate", 3), 0.1),
+        ({"batch_norm": [False, True]}, False, Move("batch_norm", by=True), True),
+        ({"activation": ["relu", "tanh"]}, "relu", Move("activation", "gelu"), None),
+    ],
+)
+def test_choices_are_gone_through_in_the_direction_of_the_move(spec, value, move, new):
+    space = space_from_spec(spec | {"epochs": 5})
+    found = moved(space, space.nearest({move.name: value}), move)
+    assert (found and found[move.name]) == new

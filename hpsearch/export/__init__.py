@@ -1,0 +1,1 @@
+"""A trained model in other forms: one NumPy file, ONNX, one safetensors file."""

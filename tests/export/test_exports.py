@@ -1,0 +1,226 @@
+"""What is exported predicts what the model predicts: in a bare process, in ONNX's own runtime, and out of one file."""
+
+import csv
+import io
+import subprocess
+import sys
+
+import numpy as np
+import onnxruntime
+import polars as pl
+import pytest
+import safetensors
+
+from hpsearch.data.dataset import load_dataset
+from hpsearch.data.encoders import Category, Date
+from hpsearch.engine.hyperparameters import ACTIVATION_NAMES
+from hpsearch.engine.network import Network
+from hpsearch.errors import ConfigError
+from hpsearch.export.files import exported
+from hpsearch.model import Model
+
+CLOSE = 1e-5
+ROWS = 240
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """Numbers, gaps, booleans, categories with rare and missing levels, ISO and local dates; two targets."""
+    chance = np.random.default_rng(0)
+    towns = np.array(["Paris", "Rome", "São Paulo", 'a "quoted", one', "7"])
+    days = np.datetime64("2020-01-01") + chance.integers(0, 900, ROWS)
+    frame = pl.DataFrame(
+        {
+            "size": np.exp(chance.normal(size=ROWS)),
+            "age": [None if i % 9 == 0 else int(v) for i, v in enumerate(chance.integers(18, 90, ROWS))],
+            "member": chance.random(ROWS) < 0.4,
+            "town": [None if i % 11 == 0 else str(t) for i, t in enumerate(chance.choice(towns, ROWS))],
+            "code": [f"{v:03d}" if v else "x" for v in chance.integers(0, 4, ROWS)],
+            "seen": [None if i % 13 == 0 else str(d) for i, d in enumerate(days)],
+            "when": [
+                f"{d.astype(object):%d.%m.%Y %H:%M}"
+                for d in days.astype("datetime64[m]") + chance.integers(0, 1440, ROWS)
+            ],
+            "kind": chance.choice(["no", "yes", "perhaps"], ROWS),
+            "price": 500 + 40 * chance.normal(size=ROWS),
+        }
+    )
+    file = tmp_path_factory.mktemp("table") / "table.csv"
+    frame.write_csv(file)
+    return file
+
+
+@pytest.fixture(scope="module")
+def make_model(table):
+    """A function: a model with random weights for the table's target, and the frame as hpsearch reads it."""
+
+    def make(target, normalize="robust_clip", **hyperparameters):
+        other = "price" if target == "kind" else "kind"
+        data = load_dataset(table, target=target, drop=[other], normalize=(normalize,))
+        config = {"layers": 2, "units": 8, "normalize": normalize} | hyperparameters
+        network = Network(
+            config,
+            n_inputs=data.n_inputs,
+            n_outputs=data.n_outputs,
+            task=data.task,
+            metric="log_loss" if data.classes else "rmse",
+        )
+        chance = np.random.default_rng(1)
+        weights = chance.normal(size=network.vector_size).astype(np.float32)
+        for layer in network.layers:
+            if layer["variance"] >= 0:
+                place = slice(int(layer["variance"]), int(layer["variance"]) + int(layer["n_out"]))
+                weights[place] = np.abs(weights[place]) + 0.1
+        return Model(
+            0, network, weights, network.hyperparameters["loss"], data.preparation, data.normalizers[normalize]
+        )
+
+    return make
+
+
+def wanted(model, table):
+    from hpsearch.data.reading import read_table
+    from hpsearch.engine.network import start_engine
+
+    start_engine()
+    return model.predict(read_table(table))[0]
+
+
+VARIANTS = [{"activation": name} for name in ACTIVATION_NAMES] + [
+    {"batch_norm": True},
+    {"layers": 0},
+    {"output": "logistic"},
+    {"normalize": "none"},
+    {"normalize": "standard"},
+]
+
+
+def run_numpy_file(model, table, folder):
+    file = folder / "model.py"
+    file.write_bytes(exported(model, ".py"))
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", BARE, str(file), str(table)], capture_output=True, text=True, check=True
+    )
+    return list(csv.DictReader(io.StringIO(done.stdout)))
+
+
+# Without site-packages but for NumPy itself, so that nothing else can be imported.
+BARE = f"""
+import importlib.util, runpy, sys
+sys.path.append({str(next(p for p in sys.path if p.endswith("site-packages")))!r})
+import numpy
+sys.path.pop()
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+assert not any(name.split(".")[0] in ("hpsearch", "numba", "polars") for name in sys.modules)
+"""
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_the_numpy_file_predicts_the_same_classes(make_model, table, tmp_path, variant):
+    model = make_model("kind", **variant)
+    rows = run_numpy_file(model, table, tmp_path)
+    found = np.array([[float(row[f"p_{name}"]) for name in model.classes] for row in rows])
+    shares = wanted(model, table)
+    np.testing.assert_allclose(found, shares, atol=CLOSE)
+    sure = np.diff(np.sort(shares, axis=1)[:, -2:], axis=1)[:, 0] > 1e-4
+    chosen = [model.classes[k] for k in shares.argmax(1)]
+    assert [row["prediction"] for row, ok in zip(rows, sure, strict=True) if ok] == [
+        name for name, ok in zip(chosen, sure, strict=True) if ok
+    ]
+
+
+def test_the_numpy_file_predicts_the_same_values(make_model, table, tmp_path):
+    model = make_model("price")
+    found = [float(row["prediction"]) for row in run_numpy_file(model, table, tmp_path)]
+    np.testing.assert_allclose(found, wanted(model, table)[:, 0], atol=CLOSE * model.preparation.target.sd)
+
+
+def test_the_numpy_file_names_a_column_that_is_missing(make_model, tmp_path):
+    file, bad = tmp_path / "model.py", tmp_path / "bad.csv"
+    file.write_bytes(exported(make_model("price"), ".py"))
+    bad.write_text("size\n1\n")
+    done = subprocess.run([sys.executable, str(file), str(bad)], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "column 'age' is missing" in done.stderr
+
+
+def onnx_inputs(model, table):
+    """The table as the graph wants it."""
+    from hpsearch.data.encoders import _DATE_PARTS, _moments
+    from hpsearch.data.reading import read_table
+    from hpsearch.data.values import as_float64, as_text
+
+    frame, found = read_table(table), {}
+    for encoder in model.preparation.encoders:
+        values = frame[encoder.name]
+        if isinstance(encoder, Category):
+            found[encoder.name] = np.array(as_text(values).fill_null("").to_list(), object)
+        elif isinstance(encoder, Date):
+            moments = _moments(values, encoder.format)
+            found |= {f"{encoder.name}={part}": _DATE_PARTS[part](moments) for part in encoder.parts}
+        else:
+            found[encoder.name] = as_float64(values)
+    return {name: column.reshape(-1, 1) for name, column in found.items()}
+
+
+def run_onnx(model, table):
+    session = onnxruntime.InferenceSession(exported(model, ".onnx"), providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(None, onnx_inputs(model, table)), strict=True))
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_onnx_predicts_the_same_classes(make_model, table, variant):
+    model = make_model("kind", **variant)
+    found, shares = run_onnx(model, table), wanted(model, table)
+    np.testing.assert_allclose(found["probabilities"], shares, atol=CLOSE)
+    assert set(found["label"]) <= set(model.classes)
+    assert np.mean(np.array(model.classes)[shares.argmax(1)] == found["label"]) > 0.99
+
+
+def test_onnx_predicts_the_same_values(make_model, table):
+    model = make_model("price")
+    found = run_onnx(model, table)["prediction"]
+    np.testing.assert_allclose(found, wanted(model, table), atol=CLOSE * model.preparation.target.sd)
+
+
+def test_one_safetensors_file_holds_everything(make_model, tmp_path):
+    import yaml
+
+    model = make_model("kind")
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(exported(model, ".safetensors"))
+    with safetensors.safe_open(file, "np") as stored:
+        assert {name: stored.get_tensor(name).tolist() for name in model.tensors()} == {
+            name: tensor.tolist() for name, tensor in model.tensors().items()
+        }
+        about = yaml.safe_load(stored.metadata()["hpsearch"])
+    assert about["layers"] == model.network.sizes.tolist()
+    assert about["preparation"]["target"]["classes"] == model.classes
+
+
+@pytest.mark.parametrize("ending", [".pkl", "", ".h5"])
+def test_other_endings_are_refused(make_model, ending):
+    with pytest.raises(ConfigError, match="a model is not written as that"):
+        exported(make_model("price"), ending)
+
+
+def test_names_cannot_break_out_of_the_file(tmp_path):
+    """A column and a class whose names are code."""
+    evil = "'''\"\"\"); raise SystemExit('pwned')  #\\"
+    rows = [[str(i), [evil, "b"][i % 2]] for i in range(40)]
+    table = tmp_path / "t.csv"
+    with table.open("w", newline="") as file:
+        csv.writer(file).writerows([[evil, "y"], *rows])
+    data = load_dataset(table, keep=[evil])
+    network = Network({"layers": 0}, n_inputs=data.n_inputs, n_outputs=2, task="classification", metric="log_loss")
+    model = Model(
+        0,
+        network,
+        np.ones(network.vector_size, np.float32),
+        "log_loss",
+        data.preparation,
+        data.normalizers["robust_clip"],
+    )
+    assert len(run_numpy_file(model, table, tmp_path)) == 40
