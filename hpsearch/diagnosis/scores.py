@@ -27,47 +27,56 @@ class Interval:
     high: float
 
 
-def classified(shares: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> dict[str, float]:
-    """The metrics of predicted shares (rows, classes) for labels (rows,); a row counts `weights` (rows,) times.
+def class_scorer(shares: np.ndarray, labels: np.ndarray) -> Callable[[np.ndarray], dict[str, float]]:
+    """The metrics of predicted shares (rows, classes) for labels (rows,), as a function of how often each row counts.
 
     As the engine has them: balanced accuracy and AUC are means over the classes that are there, one class against the
     rest where there are more than two. What is not defined is left out.
     """
-    weights = np.ones(len(labels)) if weights is None else weights
-    rows, own = weights.sum(), shares[np.arange(len(labels)), labels].astype(float)
-    right = shares.argmax(1) == labels
-    accuracy = float(weights @ right / rows)
-    there = np.bincount(labels, weights, shares.shape[1])
-    found = np.bincount(labels, weights * right, shares.shape[1])
-    present = there > 0
-    scores = {
-        "log_loss": float(weights @ -np.log(np.maximum(own, LEAST_SHARE)) / rows),
-        "error": 1 - accuracy,
-        "accuracy": accuracy,
-        "balanced_accuracy": float(np.mean(found[present] / there[present])),
-    }
-    classes = [1] if shares.shape[1] == 2 else range(shares.shape[1])
-    areas = [area for c in classes if (area := _area(shares[:, c], labels == c, weights)) is not None]
-    return scores | ({"auc": float(np.mean(areas))} if areas else {})
+    k = shares.shape[1]
+    losses = -np.log(np.maximum(shares[np.arange(len(labels)), labels].astype(float), LEAST_SHARE))
+    right = (shares.argmax(1) == labels).astype(float)
+    ranked = [(np.unique(shares[:, c], return_inverse=True)[1], labels == c) for c in ([1] if k == 2 else range(k))]
+
+    def scores(weights: np.ndarray) -> dict[str, float]:
+        rows = weights.sum()
+        accuracy = float(weights @ right / rows)
+        there, found = np.bincount(labels, weights, k), np.bincount(labels, weights * right, k)
+        present = there > 0
+        areas = [area for place, own in ranked if (area := _area(place, own, weights)) is not None]
+        return {
+            "log_loss": float(weights @ losses / rows),
+            "error": 1 - accuracy,
+            "accuracy": accuracy,
+            "balanced_accuracy": float(np.mean(found[present] / there[present])),
+            **({"auc": float(np.mean(areas))} if areas else {}),
+        }
+
+    return scores
 
 
-def _area(shares: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> float | None:
-    """The weighted area under the ROC curve: how often a positive row has the larger share, ties counting half."""
-    _, place = np.unique(shares, return_inverse=True)
+def _area(place: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> float | None:
+    """The weighted area under the ROC curve: how often a positive row has the larger share, ties counting half.
+
+    place (rows,) is the rank of a row's share, equal shares having one rank.
+    """
     above = np.bincount(place, weights * positive)
     below = np.bincount(place, weights * ~positive)
     pairs = above.sum() * below.sum()
     return float(above @ (np.cumsum(below) - below / 2) / pairs) if pairs > 0 else None
 
 
-def regressed(predicted: np.ndarray, values: np.ndarray, weights: np.ndarray | None = None) -> dict[str, float]:
-    """The metrics of predictions (rows,) for values (rows,), in their units; a row counts `weights` (rows,) times."""
-    weights = np.ones(len(values)) if weights is None else weights
-    rest, rows = values - predicted, weights.sum()
-    squared = float(weights @ rest**2)
-    spread = float(weights @ (values - weights @ values / rows) ** 2)
-    scores = {"rmse": math.sqrt(squared / rows), "mae": float(weights @ np.abs(rest) / rows)}
-    return scores | ({"r2": 1 - squared / spread} if spread > 0 else {})
+def value_scorer(predicted: np.ndarray, values: np.ndarray) -> Callable[[np.ndarray], dict[str, float]]:
+    """The metrics of predictions (rows,) for values (rows,), in their units, by how often each row counts."""
+    rest = values - predicted
+
+    def scores(weights: np.ndarray) -> dict[str, float]:
+        rows, squared = weights.sum(), float(weights @ rest**2)
+        spread = float(weights @ (values - weights @ values / rows) ** 2)
+        found = {"rmse": math.sqrt(squared / rows), "mae": float(weights @ np.abs(rest) / rows)}
+        return found | ({"r2": 1 - squared / spread} if spread > 0 else {})
+
+    return scores
 
 
 def intervals(scores: Callable[[np.ndarray], dict[str, float]], rows: int, seed: int = 0) -> dict[str, Interval]:

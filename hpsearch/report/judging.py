@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpsearch.diagnosis.confidence import TRUST, calibration, trust_marks
-from hpsearch.diagnosis.scores import classified, intervals, regressed
+from hpsearch.diagnosis.scores import class_scorer, intervals, value_scorer
 
 if TYPE_CHECKING:
     from hpsearch.data.parts import Part
@@ -25,12 +25,12 @@ def judge_rows(model: Model, part: Part) -> dict[str, Any]:
     """
     predicted, supports = model.network.predict(model.weights, part)
     if model.task == "classification":
-        found = intervals(lambda weights: classified(predicted, part.labels, weights), len(part.inputs))
+        found = intervals(class_scorer(predicted, part.labels), len(part.inputs))
         more = _of_classes(model, predicted, supports, part.labels)
     else:
         target = model.preparation.target
         values, guesses = (target.original(known)[:, 0] for known in (part.targets, predicted))
-        found = intervals(lambda weights: regressed(guesses, values, weights), len(part.inputs))
+        found = intervals(value_scorer(guesses, values), len(part.inputs))
         rest = values - guesses
         ends = np.quantile(rest, QUANTILES).tolist()
         more = {"residual_sd": float(rest.std()), "residual_quantiles": ends}

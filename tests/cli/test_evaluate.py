@@ -85,8 +85,8 @@ def test_a_metric_that_the_test_part_does_not_allow_is_left_out(hpsearch, run, m
     """As the AUC where one class is missing there."""
     from hpsearch.report import judging
 
-    whole = judging.classified
-    monkeypatch.setattr(judging, "classified", lambda *args: {k: v for k, v in whole(*args).items() if k != "log_loss"})
+    whole = judging.intervals
+    monkeypatch.setattr(judging, "intervals", lambda *a: {k: v for k, v in whole(*a).items() if k != "log_loss"})
     code, out, err = hpsearch("evaluate", run)
     assert code == 0, err
     assert "accuracy" in out

@@ -5,7 +5,7 @@ import pytest
 from sklearn import metrics
 
 from hpsearch.data.parts import Part, empty_labels, empty_targets
-from hpsearch.diagnosis.scores import classified, intervals, regressed
+from hpsearch.diagnosis.scores import class_scorer, intervals, value_scorer
 from hpsearch.engine.network import Network
 
 
@@ -22,7 +22,7 @@ def predictions(classes, rows=300, seed=0):
 def test_classes_as_scikit_learn_has_them(classes, weighted):
     shares, labels, weights = predictions(classes)
     weights = weights if weighted else np.ones(len(labels))
-    found = classified(shares, labels, weights)
+    found = class_scorer(shares, labels)(weights)
     accuracy = metrics.accuracy_score(labels, shares.argmax(1), sample_weight=weights)
     exact = shares / shares.sum(1, keepdims=True, dtype=float)
     wanted = {
@@ -42,7 +42,7 @@ def test_values_as_scikit_learn_has_them(weighted):
     values = 50 + 9 * chance.normal(size=200)
     predicted, weights = values + chance.normal(size=200), chance.integers(0, 3, size=200).astype(float)
     weights = weights if weighted else np.ones(200)
-    assert regressed(predicted, values, weights) == pytest.approx(
+    assert value_scorer(predicted, values)(weights) == pytest.approx(
         {
             "rmse": metrics.root_mean_squared_error(values, predicted, sample_weight=weights),
             "mae": metrics.mean_absolute_error(values, predicted, sample_weight=weights),
@@ -62,7 +62,7 @@ def test_they_are_those_of_the_engine(classes):
     network = Network({"layers": 0}, n_inputs=3, n_outputs=classes, task="classification", metric="log_loss")
     weights = chance.normal(size=network.vector_size).astype(np.float32)
     shares, wanted = network.evaluate(weights, rows)
-    assert classified(shares, rows.labels) == pytest.approx(wanted, rel=1e-5)
+    assert class_scorer(shares, rows.labels)(np.ones(150)) == pytest.approx(wanted, rel=1e-5)
 
 
 def test_values_are_those_of_the_engine():
@@ -72,13 +72,15 @@ def test_values_are_those_of_the_engine():
     )
     network = Network({"layers": 0}, n_inputs=3, n_outputs=1, task="regression", metric="rmse")
     predicted, wanted = network.evaluate(chance.normal(size=network.vector_size).astype(np.float32), rows)
-    assert regressed(predicted[:, 0].astype(float), rows.targets[:, 0].astype(float)) == pytest.approx(wanted, rel=1e-5)
+    assert value_scorer(predicted[:, 0].astype(float), rows.targets[:, 0].astype(float))(np.ones(90)) == pytest.approx(
+        wanted, rel=1e-5
+    )
 
 
 def test_what_is_not_defined_is_left_out():
     shares = np.array([[0.9, 0.1], [0.8, 0.2]], np.float32)
-    assert "auc" not in classified(shares, np.array([0, 0]))
-    assert "r2" not in regressed(np.array([1.0, 2.0]), np.array([3.0, 3.0]))
+    assert "auc" not in class_scorer(shares, np.array([0, 0]))(np.ones(2))
+    assert "r2" not in value_scorer(np.array([1.0, 2.0]), np.array([3.0, 3.0]))(np.ones(2))
 
 
 def test_the_interval_of_a_mean_is_that_of_the_normal_distribution():
@@ -97,12 +99,12 @@ def test_the_truth_lies_in_most_intervals():
     for seed in range(25):
         labels = (np.random.default_rng(seed).random(200) > 0.7).astype(np.int32)
         shares = np.tile(np.array([[0.7, 0.3]], np.float32), (200, 1))
-        found = intervals(lambda w, s=shares, l=labels: {"accuracy": classified(s, l, w)["accuracy"]}, 200)["accuracy"]
+        found = intervals(class_scorer(shares, labels), 200)["accuracy"]
         inside += found.low <= 0.7 <= found.high
     assert inside >= 20
 
 
 def test_the_same_rows_have_the_same_interval():
     shares, labels, _ = predictions(3, 60)
-    ends = [intervals(lambda w: classified(shares, labels, w), 60) for _ in range(2)]
+    ends = [intervals(class_scorer(shares, labels), 60) for _ in range(2)]
     assert ends[0] == ends[1]
