@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
 from hpsearch.cli.inspection import DebugOption, RunArgument
 from hpsearch.cli.printing import Format, FormatOption, print_record, readable, table_text
-from hpsearch.errors import ConfigError, RunError
+from hpsearch.errors import ConfigError, DataError, RunError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import polars as pl
+
     from hpsearch.config import StudyConfig
     from hpsearch.data.parts import Part
     from hpsearch.model import Model
     from hpsearch.run_directory.record import RunRecord
     from hpsearch.trial import TrialResult
 
+BLOCK_ROWS = 65_536  # that are predicted at a time
 SHOWN_CLASSES = 12  # of a confusion matrix on a terminal
 
 
@@ -162,44 +168,68 @@ def predict(
 
     trust: ok; low where no class has enough support; ambiguous where more than one has.
     """
-    import numpy as np
-
     from hpsearch.cli.progress import say
-    from hpsearch.data.reading import read_table
+    from hpsearch.data.reading import read_blocks
     from hpsearch.engine.network import start_engine
-    from hpsearch.files import storage_errors, write_atomically
+    from hpsearch.files import replaced, storage_errors
     from hpsearch.model import Model
-    from hpsearch.run_directory.results import csv_text
 
     if out and out.resolve() == Path(source).resolve():
         raise ConfigError(f"-o {out}: is the table to predict; choose another file")
     if out and out.suffix in (".parquet", ".npz", ".gz"):
         raise ConfigError(f"-o {out}: predictions are written as CSV, not as {out.suffix}")
     model = Model.load(run / "model")
-    frame = read_table(source)
     start_engine(say)
-    scores, trust = model.predict(frame)
-    if model.task == "classification":
-        names = [f"p_{label}" for label in model.classes]
-        winners = np.argmax(scores, axis=1).tolist()
-        rows = [
-            {"prediction": model.classes[winner], **dict(zip(names, row, strict=True)), "trust": word}
-            for winner, row, word in zip(winners, scores.astype(np.float64).tolist(), trust.tolist(), strict=True)
-        ]
-        names.append("trust")
+    blocks = _predicted(model, read_blocks(source, BLOCK_ROWS))
+    if out is None:
+        _write_csv(blocks, sys.stdout.buffer)
+        return
+    if out.exists() and not out.is_file():  # a pipe or a device is written to, not replaced
+        with storage_errors(out), out.open("wb") as file:
+            rows = _write_csv(blocks, file)
     else:
-        names = []
-        rows = [{"prediction": value} for value in scores[:, 0].tolist()]
-    text = csv_text(["prediction", *names], rows)
-    if out:
-        if out.exists() and not out.is_file():  # a pipe or a device is written to, not replaced
-            with storage_errors(out):
-                out.write_text(text, encoding="utf-8")
-        else:
-            write_atomically(out.resolve(), text.encode())
-        say(f"{out}: {readable(len(rows))} predictions")
-    else:
-        print(text, end="")
+        with replaced(out.resolve()) as file:
+            rows = _write_csv(blocks, file)
+    say(f"{out}: {readable(rows)} predictions")
+
+
+def _predicted(model: Model, blocks: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """The columns of the output for one block of rows after the other."""
+    import numpy as np
+    import polars as pl
+
+    from hpsearch.run_directory.results import as_cell
+
+    labels, start = [str(as_cell(label)) for label in model.classes], 0
+    for block in blocks:
+        try:
+            scores, trust = model.predict(block)
+        except DataError as error:
+            where = f" (rows counted from row {start + 1:,} on)" if start else ""
+            raise DataError(f"{error}{where}") from None
+        start += block.height
+        if model.task == "regression":
+            yield pl.DataFrame({"prediction": scores[:, 0]})
+            continue
+        winners = np.array(labels, object)[scores.argmax(axis=1)]
+        shares = scores.astype(np.float64)
+        yield pl.DataFrame(
+            {
+                "prediction": pl.Series(winners, dtype=pl.String),
+                **{f"p_{label}": shares[:, k] for k, label in enumerate(model.classes)},
+                "trust": pl.Series(trust, dtype=pl.String),
+            }
+        )
+
+
+def _write_csv(blocks: Iterator[pl.DataFrame], file: BinaryIO) -> int:
+    """Write the blocks below one header; how many rows they have."""
+    rows = 0
+    for block in blocks:
+        file.write(block.write_csv(include_header=not rows).encode())
+        rows += block.height
+    file.flush()
+    return rows
 
 
 def export(

@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -13,6 +14,9 @@ from hpsearch.data.csv_files import read_csv
 from hpsearch.data.npz_files import read_npz
 from hpsearch.data.plain import show
 from hpsearch.errors import DataError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 BUNDLED = ("breast_cancer", "digits", "wine")
 _IMAGES = {"digits": (8, 8)}
@@ -96,6 +100,25 @@ def read_table(source: str | Path) -> pl.DataFrame:
     return read_images(source)[0]
 
 
+def read_blocks(source: str | Path, rows: int) -> Iterator[pl.DataFrame]:
+    """Read as `read_table`, some `rows` rows at a time; only of a Parquet file no more than that is held in memory."""
+    path = resolve(source)
+    if not path.name.lower().endswith(".parquet"):
+        frame = read_table(source)
+        yield from (frame[start : start + rows] for start in range(0, frame.height, rows))
+        return
+    found = 0
+    try:
+        for block in pl.scan_parquet(path, glob=False).collect_batches(chunk_size=rows, maintain_order=True):
+            found += block.height
+            yield _plain(block)
+    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError) as error:
+        reason = (str(error).splitlines() or [""])[0]
+        raise DataError(f"{path}: not a readable Parquet file ({show(reason, 100)})") from None
+    if not found:
+        raise DataError(f"{path}: there is no row of data")
+
+
 def read_images(source: str | Path) -> tuple[pl.DataFrame, tuple[int, ...] | None]:
     """Do as `read_table`, and tell the shape (h, w) or (h, w, c) of a row where the source says it; else None."""
     path = resolve(source)
@@ -114,7 +137,7 @@ def read_images(source: str | Path) -> tuple[pl.DataFrame, tuple[int, ...] | Non
         raise DataError(f"{path}: only {frame.width} column found; inputs and a target are needed")
     if frame.height == 0:
         raise DataError(f"{path}: there is no row of data")
-    return frame.with_columns(_plainer(c) for c in frame.iter_columns() if _is_exotic(c)), image_shape
+    return _plain(frame), image_shape
 
 
 def _read_parquet(path: Path) -> pl.DataFrame:
@@ -130,6 +153,10 @@ _READERS = {
     ".parquet": _read_parquet,
     ".npz": read_npz,
 }
+
+
+def _plain(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns(_plainer(column) for column in frame.iter_columns() if _is_exotic(column))
 
 
 def _is_exotic(column: pl.Series) -> bool:

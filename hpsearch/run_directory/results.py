@@ -75,11 +75,12 @@ def csv_text(columns: list[str], rows: Iterable[Mapping[str, Any]]) -> str:
 def _csv_line(cells: Iterable[Any]) -> str:
     # With \r\n as the line's end the writer also quotes a cell that holds a lone \r.
     line = io.StringIO()
-    csv.writer(line, lineterminator="\r\n").writerow([_cell(cell) for cell in cells])
+    csv.writer(line, lineterminator="\r\n").writerow([as_cell(cell) for cell in cells])
     return line.getvalue()[:-2] + "\n"
 
 
-def _cell(value: Any) -> Any:
+def as_cell(value: Any) -> Any:
+    """A value as it is written into a cell: lists as text, and no text that a spreadsheet would take for a formula."""
     if isinstance(value, list):
         value = "[" + ", ".join(map(str, value)) + "]"
     if isinstance(value, str) and value.startswith(FORMULA_STARTS):

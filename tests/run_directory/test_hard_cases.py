@@ -182,6 +182,8 @@ class Nothing:
 
     slots = capacity = 1
 
+    curious = False
+
     def prepare(self, _):
         """Listen."""
 

@@ -1,0 +1,69 @@
+"""`hpsearch predict`: block after block as all at once, and refusals that say where."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from hpsearch.cli import models
+from hpsearch.data.reading import read_blocks, read_table
+from hpsearch.errors import DataError
+
+
+@pytest.fixture
+def wine_files(tmp_path):
+    table = read_table("wine")
+    table.write_parquet(tmp_path / "wine.parquet", row_group_size=50)
+    table.write_csv(tmp_path / "wine.csv")
+    return table
+
+
+@pytest.mark.parametrize("name", ["wine.parquet", "wine.csv"])
+def test_blocks_are_the_table(wine_files, tmp_path, name):
+    blocks = list(read_blocks(tmp_path / name, 30))
+    assert max(block.height for block in blocks) <= 30
+    assert pl.concat(blocks).equals(read_table(tmp_path / name))
+
+
+@pytest.mark.parametrize("name", ["wine.parquet", "wine.csv", "wine"])
+def test_block_after_block_is_all_at_once(hpsearch, run_folder, wine_files, monkeypatch, name):
+    assert hpsearch("predict", run_folder, name, "-o", "whole.csv")[0] == 0
+    monkeypatch.setattr(models, "BLOCK_ROWS", 17)
+    code, _, err = hpsearch("predict", run_folder, name, "-o", "blocks.csv")
+    assert code == 0
+    assert "blocks.csv: 178 predictions" in err
+    assert Path("blocks.csv").read_bytes() == Path("whole.csv").read_bytes()
+    code, out, _ = hpsearch("predict", run_folder, name)
+    assert out.encode() == Path("whole.csv").read_bytes()
+
+
+def test_shares_are_written_to_the_last_digit(hpsearch, run_folder, wine_files):
+    assert hpsearch("predict", run_folder, "wine", "-o", "p.csv")[0] == 0
+    shares = pl.read_csv("p.csv").select("^p_.*$").to_numpy()
+    assert np.array_equal(shares, shares.astype(np.float32)), "they are the engine's own numbers"
+
+
+def test_a_value_that_is_refused_says_in_which_rows_it_stands(hpsearch, run_folder, wine_files, monkeypatch):
+    bad = wine_files.with_columns(alcohol=wine_files["alcohol"].cast(pl.String))
+    bad = bad.with_columns(alcohol=pl.when(pl.int_range(178) == 100).then(pl.lit("much")).otherwise("alcohol"))
+    bad.write_parquet("bad.parquet")
+    monkeypatch.setattr(models, "BLOCK_ROWS", 50)
+    code, _, err = hpsearch("predict", run_folder, "bad.parquet", "-o", "p.csv")
+    assert code == 2
+    assert "'much' is not allowed" in err
+    assert "rows counted from row " in err
+    assert not [path for path in Path().iterdir() if "p.csv" in path.name], "nothing is left half written"
+
+
+def test_a_table_without_rows_is_refused(hpsearch, run_folder, wine_files):
+    wine_files.clear().write_parquet("none.parquet")
+    code, out, err = hpsearch("predict", run_folder, "none.parquet")
+    assert (code, out) == (2, "")
+    assert "none.parquet: there is no row of data" in err
+
+
+def test_a_file_that_is_no_parquet_is_refused(tmp_path):
+    (tmp_path / "x.parquet").write_bytes(b"PAR1 nothing of the kind")
+    with pytest.raises(DataError, match="not a readable Parquet file"):
+        list(read_blocks(tmp_path / "x.parquet", 10))
