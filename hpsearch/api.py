@@ -1,0 +1,199 @@
+"""Searches out of a Python program or a notebook: `hpsearch.search(X, y)`, and `hpsearch.load("runs/x")`."""
+
+from __future__ import annotations
+
+import html
+import time
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from hpsearch.cli.planning import make_plan, trial_numbers
+from hpsearch.cli.progress import ProgressStyle
+from hpsearch.cli.running import InterruptedBySignalError, Mode, SearchRun, where_to_run
+from hpsearch.errors import ConfigError, NoValidTrialError
+from hpsearch.model import Model
+from hpsearch.report.verdict import judge
+from hpsearch.run_directory.record import RunRecord
+from hpsearch.run_directory.results import csv_text, describe_best, trial_columns, trial_row
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SHOWN = 5  # trials in a notebook
+
+
+def search(
+    X: Any,
+    y: Any,
+    *,
+    space: Mapping[str, Any] | None = None,
+    strategy: str = "random",
+    n_trials: int | None = None,
+    n_jobs: int | None = None,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    progress: str = "auto",
+    **settings: Any,
+) -> Run:
+    """Search hyperparameters of networks for rows `X` with targets `y`: the study that the command would run.
+
+    Args:
+        X: (rows, columns) a DataFrame of polars or pandas, a NumPy array, or a mapping of names to columns.
+        y: (rows,) classes or numbers; its name, if it has one, is that of the target.
+        space: as in a study file, such as {"learning_rate": {"low": 1e-4, "high": 1e-1, "log": True}}; None: the usual.
+        strategy: grid, random, evolve or panda.
+        n_trials: trials in all, those of earlier calls with the same `out` included; None: as the command has it.
+        n_jobs: processes; None: the CPUs that this process may use.
+        out: run directory; None: runs/python-<strategy>. The data are kept beside it, as a Parquet file.
+        overwrite: delete the run that is there.
+        progress: auto, bar, plain or none.
+        settings: other keys of a study; `__` stands for a dot: metric="auc", seed=3, budget__timeout="60s",
+            budget__epochs=50, data__split__test=0.1.
+
+    Returns:
+        The run, as `load` gives it. The same arguments give the same trials, and go on with a run that was stopped.
+
+    Raises:
+        ConfigError, DataError, RunError: one line that says what is wrong. NoValidTrialError: no trial has a score.
+        KeyboardInterrupt: the results so far are kept.
+    """
+    if strategy not in ("grid", "random", "evolve", "panda"):
+        raise ConfigError(f"strategy: {strategy!r} is not known; grid, random, evolve or panda")
+    if n_jobs is not None and n_jobs < 1:
+        raise ConfigError(f"n_jobs: {n_jobs} is not a number of processes")
+    began = time.monotonic()
+    folder = Path(out) if out is not None else Path("runs") / f"python-{strategy}"
+    source = folder.with_name(f"{folder.name}.parquet")
+    frame, target = _table(X, y)
+    source.parent.mkdir(parents=True, exist_ok=True)
+    frame.write_parquet(source)
+    overrides = {"strategy.name": strategy, "data.target": target, "budget.trials": n_trials, "space": space}
+    overrides |= {name.replace("__", "."): value for name, value in settings.items()}
+    known = {name: value for name, value in overrides.items() if value is not None}
+    style = ProgressStyle(progress)
+    quiet = style is ProgressStyle.NONE
+    plan = make_plan(str(source), known, [], folder, overwrite=overwrite, quiet=quiet, verbose=False)
+    mode = Mode.PANDA if strategy == "panda" else Mode.CAVIAR
+    place = where_to_run(mode, "auto" if n_jobs is None else str(n_jobs), None, mixed=False)
+    run = SearchRun(plan, trial_numbers(plan.study, plan.strategy), place=place, overwrite=overwrite, quiet=quiet)
+    try:
+        run.run(style, began)
+    except InterruptedBySignalError:
+        raise KeyboardInterrupt from None
+    found = load(folder)
+    if found.record.best() is None:
+        raise NoValidTrialError(f"{folder}: no trial has a score ({len(found.record.results)} results)")
+    return found
+
+
+def load(folder: str | Path) -> Run:
+    """The run in a run directory, finished or not. Raises RunError, JournalError."""
+    return Run(Path(folder), RunRecord.load(Path(folder)))
+
+
+class Run:
+    """A run as it stood when it was loaded.
+
+    Attributes:
+        folder: the run directory.
+        record: all that its journal says.
+    """
+
+    def __init__(self, folder: Path, record: RunRecord) -> None:
+        self.folder = folder
+        self.record = record
+
+    @cached_property
+    def trials(self) -> pl.DataFrame:
+        """One row for each trial that counts, with the columns of trials.csv."""
+        columns = trial_columns(self.record)
+        rows = [trial_row(self.record, result, columns) for result in self.record.counted().values()]
+        return pl.read_csv(csv_text(columns, rows).encode(), infer_schema_length=None)
+
+    @cached_property
+    def best(self) -> dict[str, Any]:
+        """What best.yaml says of the winner. Raises NoValidTrialError if no trial has a score."""
+        winner = self.record.best()
+        if winner is None:
+            raise NoValidTrialError(f"{self.folder}: no trial has a score yet")
+        return describe_best(self.record, winner)
+
+    @cached_property
+    def model(self) -> Model:
+        """The winner's network with its preparation of columns. Raises RunError if it is not there."""
+        return Model.load(self.folder / "model")
+
+    @property
+    def verdict(self) -> dict[str, Any]:
+        """What `hpsearch report -f json` says: what limits the search, and what to try next."""
+        found = judge(self.record, self.folder)
+        return {} if found is None else found.to_dict()
+
+    def predict(self, X: Any) -> np.ndarray:
+        """What the winner predicts (rows,) for rows as `search` takes them: classes, or values in the target's unit."""
+        scores, _ = self.model.predict(_frame(X))
+        if self.model.task == "regression":
+            return scores[:, 0]
+        return np.array(self.model.classes)[scores.argmax(axis=1)]
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probabilities (rows, classes) float32, in the order of `model.classes`. Raises RunError for a regression."""
+        if self.model.task == "regression":
+            raise ConfigError(f"{self.folder}: a regression has no probabilities")
+        return self.model.predict(_frame(X))[0]
+
+    def __repr__(self) -> str:
+        best, metric = self.record.best(), self.record.metric
+        score = "no score yet" if best is None else f"dev {metric} {best.metrics[f'dev_{metric}']:.4g}"
+        return f"<hpsearch run {self.folder}: {len(self.record.counted())} trials, {score}>"
+
+    def _repr_html_(self) -> str:
+        """A table of the best trials, for notebooks."""
+        numbers = self.record.ranking(SHOWN)
+        shown = [name for name in self.trials.columns if name not in ("state", "error")]
+        found = {row["trial"]: row for row in self.trials.filter(pl.col("trial").is_in(numbers)).to_dicts()}
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in shown)
+        rows = "".join(
+            "<tr>" + "".join(f"<td>{html.escape(_cell(found[number][name]))}</td>" for name in shown) + "</tr>"
+            for number in numbers
+        )
+        return f"<p>{html.escape(repr(self))}</p><table><tr>{head}</tr>{rows}</table>"
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _frame(X: Any) -> pl.DataFrame:
+    """Rows as a table; columns of an array are called x0, x1, ..."""
+    if isinstance(X, pl.DataFrame):
+        return X
+    if isinstance(X, dict) or hasattr(X, "columns"):  # a mapping, or a DataFrame of pandas
+        return pl.DataFrame({str(name): _column(X[name]) for name in (X if isinstance(X, dict) else X.columns)})
+    array = np.asarray(X)
+    if array.ndim != 2:
+        raise ConfigError(f"X: rows and columns are needed, it has {array.ndim} dimensions")
+    return pl.DataFrame({f"x{i}": np.ascontiguousarray(column) for i, column in enumerate(array.T)})
+
+
+def _column(values: Any) -> pl.Series:
+    if isinstance(values, pl.Series):
+        return values
+    array = np.asarray(values)
+    return pl.Series(array.tolist()) if array.dtype == object else pl.Series(array)
+
+
+def _table(X: Any, y: Any) -> tuple[pl.DataFrame, str]:
+    """Rows and targets as one table, and the target's name in it."""
+    frame, name = _frame(X), getattr(y, "name", None)
+    target = str(name) if name and str(name) not in frame.columns else "target"
+    if target in frame.columns:
+        raise ConfigError(f"X: a column is called {target!r}, which is the target's name; give y another name")
+    values = _column(y)
+    if len(values) != frame.height:
+        raise ConfigError(f"y has {len(values):,} values, X has {frame.height:,} rows")
+    return frame.with_columns(values.alias(target)), target

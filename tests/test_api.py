@@ -1,0 +1,135 @@
+"""Searches out of Python: the same study as the command's, and the run as tables and a model."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+import hpsearch
+from hpsearch.errors import ConfigError, DataError, RunError
+
+SMALL = {"n_trials": 4, "n_jobs": 1, "budget__epochs": 6, "progress": "none", "finalists__top": 0}
+
+
+@pytest.fixture(scope="module")
+def rows():
+    chance = np.random.default_rng(0)
+    X = chance.normal(size=(200, 3))
+    return X, np.where(X[:, 0] * X[:, 1] > 0, "yes", "no")
+
+
+@pytest.fixture(scope="module")
+def run(rows, tmp_path_factory):
+    return hpsearch.search(*rows, **SMALL, out=tmp_path_factory.mktemp("api") / "run")
+
+
+def test_it_is_the_study_of_the_command(run, tmp_path):
+    source = run.folder.with_name("run.parquet")
+    words = ["random", source, "-y", "target", "-n", 4, "--epochs", 6, "--finalists", 0, "-o", tmp_path / "same", "-q"]
+    subprocess.run([sys.executable, "-m", "hpsearch", *map(str, words)], check=True, capture_output=True)
+    for name in ("trials.csv", "curves.csv", "best.yaml"):
+        assert (tmp_path / "same" / name).read_bytes() == (run.folder / name).read_bytes()
+
+
+def test_a_run_is_tables_and_a_model(run, rows):
+    X, y = rows
+    assert run.trials["trial"].to_list() == [0, 1, 2, 3]
+    assert run.best["score"] == run.trials["dev_log_loss"].min()
+    assert run.verdict["winner"] == run.best["trial"]
+    shares = run.predict_proba(X)
+    assert shares.shape == (200, 2)
+    assert (run.predict(X) == np.array(["no", "yes"])[shares.argmax(1)]).all()
+    assert np.mean(run.predict(X) == y) > 0.5
+    assert repr(run).endswith("4 trials, dev log_loss " + f"{run.best['score']:.4g}>")
+
+
+def test_it_is_loaded_again(run):
+    again = hpsearch.load(str(run.folder))
+    assert again.trials.equals(run.trials)
+    assert again.best == run.best
+    with pytest.raises(RunError, match="not a run directory"):
+        hpsearch.load(run.folder.parent)
+
+
+def test_the_same_call_goes_on(rows, tmp_path):
+    hpsearch.search(*rows, **SMALL | {"n_trials": 2}, out=tmp_path / "run")
+    whole = hpsearch.search(*rows, **SMALL, out=tmp_path / "run")
+    assert whole.trials.height == 4
+
+
+class LikePandas:
+    """What is asked of a DataFrame of pandas."""
+
+    columns = ("size", "town")
+
+    def __getitem__(self, name):
+        if name == "size":
+            return np.arange(80.0)
+        return np.array(["Paris", "Rome", None, "Oslo"] * 20, object)
+
+
+def test_any_kind_of_table_and_target(tmp_path):
+    words = {"space": {"units": 4, "layers": 1}, **SMALL, "n_trials": 1}
+    y = pl.Series("price", np.arange(80) ** 1.1)
+    frame = hpsearch.search(LikePandas(), y, out=tmp_path / "a", **words)
+    assert frame.record.study["data"]["target"] == "price"
+    assert frame.predict(LikePandas()).shape == (80,)
+    with pytest.raises(ConfigError, match="a regression has no probabilities"):
+        frame.predict_proba(LikePandas())
+    same = hpsearch.search({n: LikePandas()[n] for n in LikePandas.columns}, y, out=tmp_path / "b", **words)
+    assert same.best["score"] == frame.best["score"]
+    table = pl.DataFrame({n: LikePandas()[n].tolist() for n in LikePandas.columns})
+    assert hpsearch.search(table, y, out=tmp_path / "c", **words).best["score"] == frame.best["score"]
+    assert "units" not in frame.record.study["space"] or frame.record.study["space"]["units"] == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"y": ["a", "b"]}, ConfigError, "y has 2 values, X has 200 rows"),
+        ({"X": np.zeros(3)}, ConfigError, "it has 1 dimensions"),
+        ({"strategy": "magic"}, ConfigError, "strategy: 'magic' is not known"),
+        ({"n_jobs": 0}, ConfigError, "n_jobs: 0"),
+        ({"metric": "rmse"}, ConfigError, "'rmse' does not fit classification"),
+        ({"budget__epoch": 3}, ConfigError, "budget.epoch: there is no such key; did you mean"),
+        ({"space": {"units": {"low": 9, "high": 1}}}, ConfigError, "units"),
+        ({"X": np.full((200, 2), 7.0)}, DataError, "no column is left to learn from"),
+    ],
+)
+def test_what_cannot_be_is_one_line(rows, tmp_path, change, error, message):
+    given = {"X": rows[0], "y": rows[1], "out": tmp_path / "run", **SMALL} | change
+    with pytest.raises(error, match=message) as caught:
+        hpsearch.search(**given)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_script_without_a_guard_does_not_start_itself_over(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import numpy as np, hpsearch\nprint('once')\nX = np.random.default_rng(0).normal(size=(90, 2))\n"
+        "run = hpsearch.search(X, X[:, 0], n_trials=3, n_jobs=2, budget__epochs=3, progress='none', finalists__top=0)\n"
+        "print(run)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, script.name], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == "once"
+    assert done.stdout.count("once") == 1
+    assert Path(tmp_path, "runs/python-random/journal.jsonl").exists()
+
+
+def test_a_notebook_shows_a_table_without_anybody_elses_markup(run):
+    text = run._repr_html_()
+    assert text.count("<tr>") == 5
+    assert "<p>&lt;hpsearch run " in text
+
+
+def test_only_what_is_public_is_there():
+    assert set(hpsearch.__all__) == {"Run", "load", "search"}
+    with pytest.raises(AttributeError, match="has no attribute 'Trial'"):
+        hpsearch.Trial  # noqa: B018
