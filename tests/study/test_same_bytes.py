@@ -21,6 +21,7 @@ WAYS = {
     "caviar-2": ["-j", "2"],
     "caviar-3": ["-j", "3"],
 }
+ELSEWHERE = {"PYTHONHASHSEED": "12345", "TZ": "Asia/Kolkata", "LC_ALL": "C", "COLUMNS": "40", "PYTHONUTF8": "0"}
 KILLS = 3
 GIVE_UP_SECONDS = 120
 
@@ -30,13 +31,14 @@ def command(strategy, folder, *flags):
     return [*search, "-o", str(folder), "-q", *flags]
 
 
-def start(arguments):
+def start(arguments, **options):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HPSEARCH_")}
-    return subprocess.Popen(arguments, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    options = {"env": environment, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True} | options
+    return subprocess.Popen(arguments, **options)
 
 
-def finish(strategy, folder, *flags):
-    process = start(command(strategy, folder, *flags))
+def finish(strategy, folder, *flags, **options):
+    process = start(command(strategy, folder, *flags), **options)
     _, errors = process.communicate(timeout=GIVE_UP_SECONDS)
     assert process.returncode == 0, errors
 
@@ -72,6 +74,15 @@ def runs(request, tmp_path_factory):
         for done in [pool.submit(finish, request.param, base / name, *flags) for name, flags in WAYS.items()]:
             done.result()
         return base, deaths.result(), request.param
+
+
+def test_the_bytes_do_not_depend_on_place_language_time_zone_or_hashes(runs, tmp_path):
+    base, _, strategy = runs
+    place = tmp_path / "Ünïcode ort"
+    place.mkdir()
+    finish(strategy, place / "run", cwd=place, env=os.environ | ELSEWHERE)
+    for name in FILES:
+        assert (place / "run" / name).read_bytes() == (base / "panda" / name).read_bytes(), name
 
 
 @pytest.mark.parametrize("way", [*list(WAYS)[1:], "killed"])
