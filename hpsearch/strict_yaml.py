@@ -61,11 +61,19 @@ class _Loader(yaml.SafeLoader):
 _PlainLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class _PlainDumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):
+class _Twice:
     """Writes what stands twice twice: an alias is more than `parse` reads."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - whatever it is
         return True
+
+
+class _PlainDumper(_Twice, getattr(yaml, "CSafeDumper", yaml.SafeDumper)):
+    """The fast one."""
+
+
+class _SlowDumper(_Twice, yaml.SafeDumper):
+    """Escapes whatever is not ASCII, half characters too."""
 
 
 def parse(text: str, where: str) -> Any:
@@ -123,7 +131,10 @@ def _check_depth(content: bytes) -> None:
 
 def dump(value: Any) -> str:
     """Plain data as YAML text, keys in their order; numbers are written so that they are read back bit for bit."""
-    style = {"Dumper": _PlainDumper, "sort_keys": False, "width": 120, "default_flow_style": None}
-    text = yaml.dump(value, allow_unicode=True, **style)
+    style = {"sort_keys": False, "width": 120, "default_flow_style": None}
+    try:
+        text = yaml.dump(value, Dumper=_PlainDumper, allow_unicode=True, **style)
+    except UnicodeEncodeError:  # half characters: a file name that is not of the locale's encoding
+        return yaml.dump(value, Dumper=_SlowDumper, **style)
     # Unescaped, PyYAML reads these line ends of Unicode as spaces.
-    return yaml.dump(value, **style) if any(separator in text for separator in "\x85\u2028\u2029") else text
+    return yaml.dump(value, Dumper=_PlainDumper, **style) if any(c in text for c in "\x85\u2028\u2029") else text

@@ -79,3 +79,8 @@ def test_what_stands_twice_is_written_twice(tmp_path):
     assert strict_yaml.parse(text, "text") == {
         "first": {"a": ["1.5", "x"]}, "second": [{"a": ["1.5", "x"]}, {"a": ["1.5", "x"]}]
     }  # fmt: skip
+
+
+def test_half_characters_of_file_names_survive():
+    value = {"source": "caf\udce9.csv", "other": ["x\x85y", 1.5]}
+    assert strict_yaml.parse(strict_yaml.dump(value), "text") == {"source": "caf\udce9.csv", "other": ["x\x85y", "1.5"]}

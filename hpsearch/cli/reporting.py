@@ -64,7 +64,7 @@ def report(
     for heading, texts in sentences(verdict):
         lines += [heading, *(f"  {text}" for text in texts), ""]
     print_record(verdict.to_dict(), form, value=verdict.limit.word, table="\n".join(lines).rstrip())
-    write_atomically(run / PAGE, page(run.resolve().name, record, verdict, human_error).encode())
+    write_atomically(run / PAGE, page(run.resolve().name, record, verdict, human_error).encode(errors="replace"))
     say(f"{run / PAGE}: open it in a browser")
 
 

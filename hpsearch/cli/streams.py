@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager, suppress
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
@@ -47,10 +48,15 @@ def discard(stream: TextIO) -> None:
 
 @contextmanager
 def forgiving_streams() -> Iterator[None]:
-    """Within: stderr is forgiving, and a stream that was closed from the start swallows what it is given."""
+    """Within: stderr is forgiving, and a stream that was closed from the start swallows what it is given.
+
+    File names that are not of the locale's encoding are printed as the bytes that they are.
+    """
     before = sys.stdout, sys.stderr
     with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123 - the null device
         sys.stdout = sys.stdout or nowhere
+        if getattr(sys.stdout, "errors", "") == "strict" and isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(errors="surrogateescape")
         sys.stderr = ForgivingStream(sys.stderr or nowhere)
         try:
             yield

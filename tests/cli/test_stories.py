@@ -254,3 +254,36 @@ def test_a_search_that_began_without_a_number_of_trials_goes_on_to_one(hpsearch,
     code, _, err = hpsearch(*small, "-n", len(begun) + 4)
     assert code == 0, err
     assert Path("r/trials.csv").read_text(encoding="utf-8").splitlines()[: len(begun)] == begun
+
+
+def test_names_that_are_not_of_the_locales_encoding(shell, tmp_path):
+    """A run directory whose name is Latin-1 bytes: searched, gone on with, repeated, reported."""
+    table, folder = "table.csv", os.fsdecode(b"caf\xe9")
+    rows = "\n".join(f"{i % 7},{i % 5},{'ab'[i % 2]}" for i in range(60))
+    (tmp_path / table).write_text(f"u,v,w\n{rows}\n")
+    for trials in (2, 3):
+        process = shell(
+            "random",
+            table,
+            "-n",
+            trials,
+            "--epochs",
+            2,
+            "-q",
+            "-o",
+            folder,
+            "--finalists",
+            0,
+            "--debug",
+            errors="replace",
+        )
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+    for words in (
+        ["random", f"{folder}/study.yaml", "--only", 1, "-o", "again"],
+        ["report", folder],
+        ["evaluate", folder],
+    ):
+        process = shell(*words, errors="replace")
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
