@@ -2,7 +2,7 @@
 
 Run from the root of the project, after experiments/benchmarks/strategies/datasets.py:
 
-    python experiments/panda/run.py --trials 20 --seeds 0,1,2 > experiments/panda/results.md
+    python experiments/panda/run.py --trials 20 --seeds 0,1,2
 
 What a run came to is kept in a folder beside the data, so a comparison goes on where it was stopped.
 """
