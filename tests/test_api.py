@@ -130,6 +130,6 @@ def test_a_notebook_shows_a_table_without_anybody_elses_markup(run):
 
 
 def test_only_what_is_public_is_there():
-    assert set(hpsearch.__all__) == {"Run", "load", "search"}
+    assert set(hpsearch.__all__) == {"MLPClassifier", "MLPRegressor", "Run", "load", "search"}
     with pytest.raises(AttributeError, match="has no attribute 'Trial'"):
         hpsearch.Trial  # noqa: B018

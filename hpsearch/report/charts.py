@@ -33,6 +33,7 @@ COLOUR_OF = {
 }  # fmt: skip
 CURVES = 5  # trials whose learning curves are drawn
 LINES = 200  # trials in parallel coordinates
+MOST_POINTS = 3000  # trials in any picture
 BAND_NAMES = ("best", "second", "third", "fourth", "last")  # fifths there
 BAND_COLOURS = (ORANGE, "rgba(51,102,204,.75)", "rgba(90,130,212,.5)", "rgba(130,160,220,.4)", "rgba(170,180,200,.35)")
 SMOOTHING = 0.8  # beta of the average over epochs
@@ -42,12 +43,10 @@ TAIL = 0.9  # quantile of the scores that is still on the axis; what is worse li
 
 def best_so_far(record: RunRecord) -> Chart | None:
     """Every trial's score in the order of trials, and the best up to there."""
-    results = [r for r in record.counted().values() if r.state is not TrialState.FAIL and _shown(r, record) is not None]
+    results = _drawn(record)
     if not results:
         return None
     complete = [r for r in results if r.state is TrialState.COMPLETE]
-    best = np.minimum.accumulate([score(r, record.metric, record.maximize) for r in complete])
-    sign = -1 if record.maximize else 1
     traces = [
         _points(
             [r.number for r in some],
@@ -63,8 +62,20 @@ def best_so_far(record: RunRecord) -> Chart | None:
         )
         if some
     ]
-    traces.append(_line([r.number for r in complete], (sign * best).tolist(), "best so far", ORANGE, shape="hv"))
+    steps = _improvements(record)
+    sign = -1 if record.maximize else 1
+    traces.append(_line([n for n, _ in steps], [sign * value for _, value in steps], "best so far", ORANGE, shape="hv"))
     return _chart(traces, "trial", f"dev {record.metric}", yaxis=_score_axis(record, results))
+
+
+def _improvements(record: RunRecord) -> list[tuple[int, float]]:
+    """The trials that were better than all before them, with their scores, and the last trial with the best."""
+    steps: list[tuple[int, float]] = []
+    numbers = sorted(record.ranking())
+    for number in numbers:
+        if not steps or record.scores[number] < steps[-1][1]:
+            steps.append((number, record.scores[number]))
+    return steps + ([(numbers[-1], steps[-1][1])] if steps and steps[-1][0] != numbers[-1] else [])
 
 
 def learning_curves(record: RunRecord) -> Chart | None:
@@ -86,7 +97,7 @@ def learning_curves(record: RunRecord) -> Chart | None:
 
 def parallel_coordinates(record: RunRecord, space: Space) -> Chart | None:
     """A line for each trial through its searched hyperparameters, each on its own scale, to its score."""
-    results = [r for r in record.counted().values() if _shown(r, record) is not None]
+    results = _drawn(record)
     results.sort(key=lambda r: (score(r, record.metric, record.maximize), r.number))
     results = results[:LINES]
     names = list(space.parameters)
@@ -132,7 +143,7 @@ def _marks(parameter: Parameter) -> list[tuple[float, str]]:
 
 def slices(record: RunRecord, space: Space) -> list[tuple[str, Chart]]:
     """For each searched hyperparameter the scores by its value, on its own scale."""
-    results = [r for r in record.counted().values() if _shown(r, record) is not None]
+    results = _drawn(record)
     found = []
     for name, parameter in space.parameters.items():
         some = [r for r in results if name in r.config]
@@ -193,11 +204,11 @@ def gaps(record: RunRecord, human_error: float | None) -> Chart | None:
     """Error on dev beside error on train, a colour for each diagnosis; on the diagonal there is no variance."""
     yardstick = record.yardstick(human_error)
     by_word: dict[str, list[tuple[int, float, float]]] = {}
-    for number, result in record.counted().items():
-        split = bias_and_variance(result, record.curves.get(number, {}), yardstick)
+    for result in _drawn(record):
+        split = bias_and_variance(result, record.curves.get(result.number, {}), yardstick)
         if split is not None:
             word = record.diagnosis(result, yardstick)
-            by_word.setdefault(word, []).append((number, split.train, split.dev))
+            by_word.setdefault(word, []).append((result.number, split.train, split.dev))
     points = [point for some in by_word.values() for point in some]
     if not points:
         return None
@@ -310,7 +321,7 @@ def data_sizes(examination: Mapping[str, Any], metric: str) -> Chart | None:
 
 def costs(record: RunRecord) -> Chart | None:
     """Scores of complete trials by their number of parameters."""
-    results = [record.results[number] for number in record.ranking()]
+    results = [r for r in _drawn(record) if r.state is TrialState.COMPLETE]
     if len(results) < 2:
         return None
     marks = _points(
@@ -324,6 +335,16 @@ def costs(record: RunRecord) -> Chart | None:
     chart = _chart([marks], "parameters", f"dev {record.metric}", xaxis=LOGARITHMIC, yaxis=_score_axis(record, results))
     chart["layout"]["showlegend"] = False
     return chart
+
+
+def _drawn(record: RunRecord) -> list[TrialResult]:
+    """The trials with a score, in the order of their numbers; of very many the best, and some of all the others."""
+    counted = record.counted()
+    best = record.ranking(MOST_POINTS // 2)
+    others = sorted(counted.keys() - set(best))
+    step = -(-len(others) // (MOST_POINTS - MOST_POINTS // 2)) or 1
+    results = (counted[number] for number in sorted([*best, *others[::step]]))
+    return [r for r in results if r.state is not TrialState.FAIL and _shown(r, record) is not None]
 
 
 def _shown(result: TrialResult, record: RunRecord) -> float | None:

@@ -10,6 +10,9 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from hpsearch.report.charts import MOST_POINTS, best_so_far
+from hpsearch.run_directory.record import RunRecord
+
 HOSTILE = "<script>document.title='pwned'</script>"
 CLASSES = ("<b>one</b>", "&amp;two", "\"three'", "</script>")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -123,3 +126,15 @@ def test_a_browser_draws_every_picture(hostile_run, report, tmp_path, width):
     assert len(re.findall(r'class="chart js-plotly-plot"', done.stdout)) == wanted
     assert drawn.tags.count("script") == 3
     assert "<title>pwned" not in done.stdout
+
+
+def test_the_page_of_a_long_run_stays_small(study_facts, make_result):
+    """Of very many trials the best and some of the others are drawn."""
+    chance = np.random.default_rng(0)
+    scores = chance.random(8000).tolist()
+    record = RunRecord.of(*study_facts, [make_result(n, s, curves={}) for n, s in enumerate(scores)])
+    chart = best_so_far(record)
+    drawn = [x for trace in chart["data"] if trace["mode"] == "markers" for x in trace["x"]]
+    assert int(np.argmin(scores)) in drawn
+    assert len(drawn) <= MOST_POINTS
+    assert max(drawn) > 7900

@@ -20,13 +20,13 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 
+from sleeping import serve
 from tasks import work
 
 from hpsearch.data.dataset import load_dataset
 from hpsearch.data.sharing import save_shared
 from hpsearch.executors.caviar import CaviarExecutor
-from hpsearch.executors.messages import until_closed
-from hpsearch.trial import Trial, TrialResult, TrialSettings, TrialState
+from hpsearch.trial import Trial, TrialSettings
 
 PROCESSES = 2
 TASK_SECONDS = 0.005
@@ -38,16 +38,6 @@ MODULES = {
     "Pool": "multiprocessing",
     "loky": "joblib",
 }
-
-
-def serve(pipe, *_):
-    """What stands in the place of a worker of hpsearch's: a result after the seconds that the trial says."""
-    pipe.send(("ready", None))
-    for trial in until_closed(pipe):
-        time.sleep(trial.config["seconds"])
-        pipe.send(
-            ("result", TrialResult(trial.number, trial.config, TrialState.COMPLETE, seconds=trial.config["seconds"]))
-        )
 
 
 def run_hpsearch(tasks):
