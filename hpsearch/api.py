@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import sys
 import time
 from functools import cached_property
 from pathlib import Path
@@ -79,7 +80,14 @@ def search(
     plan = make_plan(str(source), known, [], folder, overwrite=overwrite, quiet=quiet, verbose=False)
     mode = Mode.PANDA if strategy == "panda" else Mode.CAVIAR
     place = where_to_run(mode, "auto" if n_jobs is None else str(n_jobs), None, mixed=False)
-    run = SearchRun(plan, trial_numbers(plan.study, plan.strategy), place=place, overwrite=overwrite, quiet=quiet)
+    run = SearchRun(
+        plan,
+        trial_numbers(plan.study, plan.strategy),
+        place=place,
+        overwrite=overwrite,
+        quiet=quiet,
+        command=["python", *sys.argv],
+    )
     try:
         run.run(style, began)
     except InterruptedBySignalError:

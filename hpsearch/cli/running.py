@@ -87,7 +87,10 @@ def _job_count(jobs: str) -> int:
 
 
 class SearchRun:
-    """A search into a run directory, from opening it to the printed winner."""
+    """A search into a run directory, from opening it to the printed winner.
+
+    `command` is the one that continues it, if it is not this process's.
+    """
 
     def __init__(
         self,
@@ -98,8 +101,10 @@ class SearchRun:
         overwrite: bool,
         quiet: bool,
         interactive: bool = False,
+        command: Sequence[str] | None = None,
     ) -> None:
         self._plan = plan
+        self._command = ["hpsearch", *sys.argv[1:]] if command is None else list(command)
         self._interactive = interactive
         self._folder = plan.folder
         self._numbers = numbers
@@ -139,7 +144,7 @@ class SearchRun:
             self._folder,
             study_facts,
             data_facts,
-            provenance(plan.data.sha256),
+            provenance(plan.data.sha256, self._command),
             overwrite=self._overwrite,
             earlier=plan.earlier,
         ) as directory:
@@ -192,7 +197,7 @@ class SearchRun:
             raise InterruptedBySignalError(signals.received)
 
     def _say_how_to_go_on(self, why: str) -> None:
-        again = shlex.join(["hpsearch", *(word for word in sys.argv[1:] if word != "--overwrite")])
+        again = shlex.join(word for word in self._command if word != "--overwrite")
         say(f"{why}; {len(self._record.results)} results are kept. To go on: {again}")
 
     def _finals(self, directory: RunDirectory, most: int | None = None) -> Finals | None:
@@ -392,7 +397,7 @@ class SearchRun:
         say(f"next: hpsearch report {self._folder}, hpsearch show {self._folder}, hpsearch evaluate {self._folder}")
 
 
-def provenance(sha256: str) -> dict[str, Any]:
+def provenance(sha256: str, command: Sequence[str]) -> dict[str, Any]:
     """What study.yaml notes of its making; `sha256` is that of the data."""
     import importlib.metadata
     import platform
@@ -402,7 +407,7 @@ def provenance(sha256: str) -> dict[str, Any]:
     packages = ("numba", "llvmlite", "numpy", "polars")
     versions = {"hpsearch": __version__, "python": platform.python_version()}
     return {
-        "command": shlex.join(["hpsearch", *sys.argv[1:]]),
+        "command": shlex.join(command),
         "data_sha256": sha256,
         "versions": versions | {name: importlib.metadata.version(name) for name in packages},
     }

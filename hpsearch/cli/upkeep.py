@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -54,7 +55,7 @@ def merge(
     from hpsearch.run_directory.record import RunRecord
 
     first = RunRecord.load(runs[0])
-    done = merge_runs(runs, out, provenance(first.data["sha256"]))
+    done = merge_runs(runs, out, provenance(first.data["sha256"], ["hpsearch", *sys.argv[1:]]))
     again = f", {done.repeated} of them in several" if done.repeated else ""
     next_ = f"hpsearch {first.study['strategy']['name']} {out / 'study.yaml'} -o {out}"
     text = f"{out}: {counted(done.trials, 'trial')} of {counted(len(runs), 'run')}{again}\nnext: {next_}"
