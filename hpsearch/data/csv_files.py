@@ -53,6 +53,37 @@ def read_csv(path: Path) -> pl.DataFrame:
     return frame.with_columns(_typed(column, separator) for column in frame.iter_columns() if column.dtype == pl.String)
 
 
+def read_csv_blocks(path: Path, rows: int) -> Iterator[pl.DataFrame]:
+    """Read a large plain file some `rows` rows at a time, with no more than that in memory.
+
+    What a column holds is judged anew in each block, so one block may have numbers where another has text; what a model
+    was trained on decides how it reads them. Raises DataError as `read_csv` does.
+    """
+    with _stream(path, None) as stream:
+        _refuse_foreign_bytes(path, stream)
+    with _text(path, None) as text:
+        names, separator = _header(path, text)
+    whole = pl.scan_csv(path, separator=separator, infer_schema=False, null_values=list(MISSING_WORDS), glob=False)
+    blank, start = None, 0
+    try:
+        for block in whole.collect_batches(chunk_size=rows, maintain_order=True):
+            if block.width != len(names):
+                raise DataError(f"{path}: the header line cannot be read; is a quote in it not closed?")
+            block.columns = names
+            if blank is None and block[:, -1].null_count():  # perhaps a blank line, or one that is too short
+                blank = _find_ragged_row(path, None, separator)
+            kept = (
+                block
+                if blank is None
+                else block.filter(~pl.Series(blank[start : start + block.height], dtype=pl.Boolean))
+            )
+            start += block.height
+            yield kept.with_columns(_typed(column, separator) for column in kept.iter_columns())
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        _find_ragged_row(path, None, separator)
+        raise DataError(f"{path}: cannot be read as a table: {show(str(error).partition(chr(10))[0], 120)}") from None
+
+
 def read_texts(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield the line and the cells, as text, of each row that is not blank of a table of one or more columns.
 

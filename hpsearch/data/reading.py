@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from hpsearch.data.csv_files import read_csv
+from hpsearch.data.csv_files import read_csv, read_csv_blocks
 from hpsearch.data.npz_files import read_npz
 from hpsearch.data.plain import show
 from hpsearch.errors import DataError, did_you_mean
@@ -30,6 +30,7 @@ _HELP = {
     ".pickle": "pickles are never read; save it as CSV or Parquet",
     ".npy": "save inputs and target together: np.savez('data.npz', X=X, y=y)",
 }
+LARGE_BYTES = 200_000_000  # a smaller text file is read as a whole, and what its columns hold judged by all rows
 
 
 def bundled_path(name: str) -> Path:
@@ -101,8 +102,14 @@ def read_table(source: str | Path) -> pl.DataFrame:
 
 
 def read_blocks(source: str | Path, rows: int) -> Iterator[pl.DataFrame]:
-    """Read as `read_table`, some `rows` rows at a time; only of a Parquet file no more than that is held in memory."""
+    """Read as `read_table`, some `rows` rows at a time.
+
+    Of a Parquet file and of a large plain text file (LARGE_BYTES) no more than that is held in memory.
+    """
     path = resolve(source)
+    if path.name.lower().endswith((".csv", ".tsv")) and path.stat().st_size >= LARGE_BYTES:
+        yield from map(_plain, read_csv_blocks(path, rows))
+        return
     if not path.name.lower().endswith(".parquet"):
         frame = read_table(source)
         yield from (frame[start : start + rows] for start in range(0, frame.height, rows))

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from hpsearch.cli import models
+from hpsearch.data import reading
 from hpsearch.data.reading import read_blocks, read_table
 from hpsearch.errors import DataError
 
@@ -54,6 +55,40 @@ def test_a_value_that_is_refused_says_in_which_rows_it_stands(hpsearch, run_fold
     assert "'much' is not allowed" in err
     assert "rows counted from row " in err
     assert not [path for path in Path().iterdir() if "p.csv" in path.name], "nothing is left half written"
+
+
+def test_a_large_text_file_is_predicted_block_by_block(hpsearch, run_folder, wine_files, monkeypatch):
+    """Blank lines, gaps and numbers that only some blocks write with a point."""
+    lines = Path("wine.csv").read_text().splitlines()
+    Path("wine.csv").write_text("\n".join([*lines[:60], "", *lines[60:], "", ""]))
+    assert hpsearch("predict", run_folder, "wine.csv", "-o", "whole.csv")[0] == 0
+    monkeypatch.setattr(reading, "LARGE_BYTES", 1)
+    monkeypatch.setattr(models, "BLOCK_ROWS", 20)
+    code, _, err = hpsearch("predict", run_folder, "wine.csv", "-o", "blocks.csv")
+    assert code == 0, err
+    assert Path("blocks.csv").read_bytes() == Path("whole.csv").read_bytes()
+
+
+def test_a_large_churn_table_of_every_kind(hpsearch, churn_csv, monkeypatch):
+    assert (
+        hpsearch("random", churn_csv, "-y", "churned", "-n", 1, "--epochs", 3, "-q", "--finalists", 0, "-o", "c")[0]
+        == 0
+    )
+    assert hpsearch("predict", "c", churn_csv, "-o", "whole.csv")[0] == 0
+    monkeypatch.setattr(reading, "LARGE_BYTES", 1)
+    monkeypatch.setattr(models, "BLOCK_ROWS", 33)
+    code, _, err = hpsearch("predict", "c", churn_csv, "-o", "blocks.csv")
+    assert code == 0, err
+    assert Path("blocks.csv").read_bytes() == Path("whole.csv").read_bytes()
+
+
+def test_a_short_line_of_a_large_file_is_named(hpsearch, run_folder, wine_files, monkeypatch):
+    lines = Path("wine.csv").read_text().splitlines()
+    Path("wine.csv").write_text("\n".join([*lines[:90], "1,2,3", *lines[90:]]))
+    monkeypatch.setattr(reading, "LARGE_BYTES", 1)
+    code, _, err = hpsearch("predict", run_folder, "wine.csv", "-o", "p.csv")
+    assert code == 2
+    assert "wine.csv: line 91 has 3 cells, the header has 14" in err
 
 
 def test_a_table_without_rows_is_refused(hpsearch, run_folder, wine_files):
