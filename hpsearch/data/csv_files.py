@@ -72,12 +72,9 @@ def read_csv_blocks(path: Path, rows: int) -> Iterator[pl.DataFrame]:
             block.columns = names
             if blank is None and block[:, -1].null_count():  # perhaps a blank line, or one that is too short
                 blank = _find_ragged_row(path, None, separator)
-            kept = (
-                block
-                if blank is None
-                else block.filter(~pl.Series(blank[start : start + block.height], dtype=pl.Boolean))
-            )
-            start += block.height
+            stop = start + block.height
+            kept = block if blank is None else block.filter(~pl.Series(blank[start:stop], dtype=pl.Boolean))
+            start = stop
             yield kept.with_columns(_typed(column, separator) for column in kept.iter_columns())
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         _find_ragged_row(path, None, separator)

@@ -70,10 +70,8 @@ def test_a_large_text_file_is_predicted_block_by_block(hpsearch, run_folder, win
 
 
 def test_a_large_churn_table_of_every_kind(hpsearch, churn_csv, monkeypatch):
-    assert (
-        hpsearch("random", churn_csv, "-y", "churned", "-n", 1, "--epochs", 3, "-q", "--finalists", 0, "-o", "c")[0]
-        == 0
-    )
+    words = ("-y", "churned", "-n", 1, "--epochs", 3, "-q", "--finalists", 0, "-o", "c")
+    assert hpsearch("random", churn_csv, *words)[0] == 0
     assert hpsearch("predict", "c", churn_csv, "-o", "whole.csv")[0] == 0
     monkeypatch.setattr(reading, "LARGE_BYTES", 1)
     monkeypatch.setattr(models, "BLOCK_ROWS", 33)
