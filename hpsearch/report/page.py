@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hpsearch.run_directory.record import RunRecord
 
 BEST = 10  # trials in the table
+WIDE_TEXTS = 2  # of the first paragraphs
 
 
 def page(name: str, record: RunRecord, verdict: Verdict, human_error: float | None = None) -> str:
@@ -44,8 +45,10 @@ def page(name: str, record: RunRecord, verdict: Verdict, human_error: float | No
         subtitle=f"{record.data['task']} of {source['target']}; {_rows(record)}; "
         f"data SHA-256 {record.data['sha256'][:16]}...",
         facts=_facts(record, verdict),
-        sentences=sentences(verdict),
-        charts=drawn,
+        sentences=_paired(
+            [{"heading": h, "lines": lines, "wide": n < WIDE_TEXTS} for n, (h, lines) in enumerate(sentences(verdict))]
+        ),
+        charts=_paired(drawn),
         slices=slices,
         tables=[_best_trials(record), *_class_table(record, verdict), _data_table(record)],
         repeat=f"hpsearch {record.study['strategy']['name']} study.yaml --only {verdict.winner}\n"
@@ -54,6 +57,19 @@ def page(name: str, record: RunRecord, verdict: Verdict, human_error: float | No
         plotly=markupsafe.Markup(get_plotlyjs()),  # noqa: S704 - the library's own text
         data=markupsafe.Markup(_json(data)),  # noqa: S704 - escaped by _json
     )
+
+
+def _paired(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The entries, two narrow ones beside each other; one that would stand alone beside a gap is wide."""
+    alone: dict[str, Any] | None = None
+    for entry in entries:
+        if not entry["wide"]:
+            alone = entry if alone is None else None
+        elif alone is not None:
+            alone["wide"], alone = True, None
+    if alone is not None:
+        alone["wide"] = True
+    return entries
 
 
 def _json(data: Any) -> str:
