@@ -15,7 +15,8 @@ import polars as pl
 from hpsearch.cli.planning import make_plan, trial_numbers
 from hpsearch.cli.progress import ProgressStyle
 from hpsearch.cli.running import InterruptedBySignalError, Mode, SearchRun, where_to_run
-from hpsearch.errors import ConfigError, NoValidTrialError
+from hpsearch.data.csv_files import typed
+from hpsearch.errors import ConfigError, HpsearchError, NoValidTrialError
 from hpsearch.model import Model
 from hpsearch.report.verdict import judge
 from hpsearch.run_directory.record import RunRecord
@@ -71,13 +72,18 @@ def search(
     source = folder.with_name(f"{folder.name}.parquet")
     frame, target = _table(X, y)
     source.parent.mkdir(parents=True, exist_ok=True)
+    kept = source.read_bytes() if source.exists() else None
     frame.write_parquet(source)
     overrides = {"strategy.name": strategy, "data.target": target, "budget.trials": n_trials, "space": space}
     overrides |= {name.replace("__", "."): value for name, value in settings.items()}
     known = {name: value for name, value in overrides.items() if value is not None}
     style = ProgressStyle(progress)
     quiet = style is ProgressStyle.NONE
-    plan = make_plan(str(source), known, [], folder, overwrite=overwrite, quiet=quiet, verbose=False)
+    try:
+        plan = make_plan(str(source), known, [], folder, overwrite=overwrite, quiet=quiet, verbose=False)
+    except HpsearchError:
+        source.unlink() if kept is None else source.write_bytes(kept)  # as it was
+        raise
     mode = Mode.PANDA if strategy == "panda" else Mode.CAVIAR
     place = where_to_run(mode, "auto" if n_jobs is None else str(n_jobs), None, mixed=False)
     run = SearchRun(
@@ -177,7 +183,12 @@ def _cell(value: Any) -> str:
 
 
 def _frame(X: Any) -> pl.DataFrame:
-    """Rows as a table; columns of an array are called x0, x1, ..."""
+    """Rows as a table; columns of an array are called x0, x1, ...; texts are read as they are in a CSV file."""
+    frame = _raw_frame(X)
+    return frame.with_columns(typed(column) for column in frame.iter_columns() if column.dtype == pl.String)
+
+
+def _raw_frame(X: Any) -> pl.DataFrame:
     if isinstance(X, pl.DataFrame):
         return X
     if isinstance(X, dict) or hasattr(X, "columns"):  # a mapping, or a DataFrame of pandas

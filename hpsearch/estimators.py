@@ -28,9 +28,7 @@ FEWEST_TO_SPLIT = 20  # with fewer rows the training rows judge their own networ
 NOT_OF_THE_NETWORK = ("random_state", "validation_fraction", "normalize")
 
 
-class _Network(BaseEstimator):
-    """What both have in common.
-
+ARGUMENTS = """
     Args:
         layers: hidden layers.
         units: units of each; auto: 64 to 256, by the number of rows.
@@ -48,7 +46,11 @@ class _Network(BaseEstimator):
         normalize: scaling of the inputs (NORMALIZE_NAMES).
         validation_fraction: share of the rows that is set aside to find the best epoch; 0: none is.
         random_state: an int for the same network each time.
-    """
+"""
+
+
+class _Network(BaseEstimator):
+    """What both have in common: their arguments (ARGUMENTS), training and the network's outputs."""
 
     def __init__(
         self,
@@ -137,7 +139,7 @@ class _Network(BaseEstimator):
 
 
 class MLPClassifier(ClassifierMixin, _Network):
-    """A classifier; see the module, and `_Network` for its arguments.
+    """A classifier.
 
     Attributes:
         classes_: (classes,) in the order of the probabilities.
@@ -166,7 +168,7 @@ class MLPClassifier(ClassifierMixin, _Network):
 
 
 class MLPRegressor(RegressorMixin, _Network):
-    """A regressor; see the module, and `_Network` for its arguments.
+    """A regressor.
 
     Attributes:
         n_iter_, best_epoch_: epochs trained, and the one whose weights were kept, from 1.
@@ -198,3 +200,7 @@ def _split(rows: int, labels: np.ndarray, share: float, chance: Any) -> tuple[Se
             place[own] = (np.arange(len(own)) + 0.5) / len(own)
     aside = place < share
     return np.sort(order[~aside]), np.sort(order[aside])
+
+
+for _kind in (MLPClassifier, MLPRegressor):
+    _kind.__doc__ += ARGUMENTS

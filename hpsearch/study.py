@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from hpsearch.strategies.base import Course
-from hpsearch.trial import Trial, TrialResult, best_of, cut_short, score
+from hpsearch.trial import Trial, TrialResult, TrialState, best_of, cut_short, score
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -220,7 +220,8 @@ class Study:
         record, number = self._record, result.number
         self._strategy.tell(number, result.config, score(result, record.metric, record.maximize))
         if self._strategy.curious:
-            self._strategy.see(number, Course(record.diagnosis(result), record.curves.get(number, {})))
+            whole = result.state is not TrialState.PRUNED
+            self._strategy.see(number, Course(record.diagnosis(result), record.curves.get(number, {}), whole))
 
     def _look_for_goal(self) -> None:
         """Note the first result that reaches the goal, among those that have no gap before them."""

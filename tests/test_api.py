@@ -104,7 +104,7 @@ def test_what_cannot_be_is_one_line(rows, tmp_path, change, error, message):
     with pytest.raises(error, match=message) as caught:
         hpsearch.search(**given)
     assert "\n" not in str(caught.value)
-    assert not (tmp_path / "run").exists()
+    assert list(tmp_path.iterdir()) == [], "nothing is left behind"
 
 
 def test_a_script_without_a_guard_does_not_start_itself_over(tmp_path):
@@ -133,3 +133,14 @@ def test_only_what_is_public_is_there():
     assert set(hpsearch.__all__) == {"MLPClassifier", "MLPRegressor", "Run", "load", "search"}
     with pytest.raises(AttributeError, match="has no attribute 'Trial'"):
         hpsearch.Trial  # noqa: B018
+
+
+def test_dates_in_texts_are_dates_as_in_a_file(tmp_path):
+    day = [f"2024-{1 + i % 12:02d}-{1 + i % 28:02d}" for i in range(80)]
+    table = pl.DataFrame({"day": day, "n": range(80), "y": ["a", "b"] * 40})
+    table.write_csv(tmp_path / "t.csv")
+    run = hpsearch.search(table.drop("y"), table["y"], out=tmp_path / "run", **SMALL)
+    words = ["random", tmp_path / "t.csv", "-n", 4, "--epochs", 6, "--finalists", 0, "-o", tmp_path / "same", "-q"]
+    subprocess.run([sys.executable, "-m", "hpsearch", *map(str, words)], check=True, capture_output=True)
+    assert (tmp_path / "same/trials.csv").read_bytes() == (run.folder / "trials.csv").read_bytes()
+    assert len(run.predict(table.drop("y"))) == 80

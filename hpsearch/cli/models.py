@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hpsearch.run_directory.record import RunRecord
     from hpsearch.trial import TrialResult
 
+NOTED = ("trial", "rows", "scores", "intervals", "data", "sha256")  # in the journal, of each evaluation
 BLOCK_ROWS = 65_536  # that are predicted at a time
 SHOWN_CLASSES = 12  # of a confusion matrix on a terminal
 
@@ -68,8 +69,10 @@ def evaluate(
     found = {"trial": model.trial, **judge_rows(model, part)}
     if source is not None:
         found |= {"data": str(Path(source).absolute()), "sha256": sha256(source)}
+        if found["sha256"] == record.data["sha256"]:
+            say(f"warning: {source} is what the search learned and chose from, so these scores are too good")
     with reopen(run) as directory:
-        kept = {name: found[name] for name in ("trial", "rows", "scores", "data", "sha256") if name in found}
+        kept = {name: found[name] for name in NOTED if name in found}
         directory.evaluated(kept | {"at": datetime.now(UTC).isoformat(timespec="seconds")})
         record = directory.record
     found["opened"] = sum("data" not in event for event in record.evaluations)
@@ -121,7 +124,8 @@ def _judged_table(source: str | None, winner: TrialResult, found: dict[str, Any]
     if "classes" in found:
         lines += ["", *_indented([["class", "rows", "recall", "precision"], *_class_cells(found["classes"])])]
         lines += ["", *_confusion_lines(found)]
-        lines += [f"  expected calibration error {readable(found['ece'])}; trust: {_counts(found['trust'])}"]
+        trust = f"; trust: {_counts(found['trust'])}" if found["supported"] else ""
+        lines += [f"  expected calibration error {readable(found['ece'])}{trust}"]
     else:
         ends = found["residual_quantiles"]
         lines += ["", f"  nine errors in ten lie between {readable(ends[0])} and {readable(ends[-1])}"]
@@ -166,7 +170,8 @@ def predict(
 ) -> None:
     """Predict new rows with the winner: for each row, in order, `prediction`, each class's probability and `trust`.
 
-    trust: ok; low where no class has enough support; ambiguous where more than one has.
+    trust: ok; low where no class has enough support; ambiguous where more than one has (of the logistic output only:
+    a softmax has no support, and its shares stand for it).
     """
     from hpsearch.cli.progress import say
     from hpsearch.data.reading import read_blocks

@@ -112,8 +112,9 @@ class PandaView:
         self._best = best
         metric = self._directory.record.metric
         score = result.error if result.state is TrialState.FAIL else readable(result.metrics.get(f"dev_{metric}"))
-        word = self._directory.record.diagnosis(result)
-        self._console.print(f"trial {result.number}  {score}  {word}  {self._step[1]}", markup=False, soft_wrap=True)
+        what = f"training {result.repeat} for the finals" if result.repeat else self._step[1]
+        word = "" if result.repeat else self._directory.record.diagnosis(result)
+        self._console.print(f"trial {result.number}  {score}  {word}  {what}", markup=False, soft_wrap=True)
 
     def tick(self) -> None:
         """Nothing happened."""
@@ -128,8 +129,8 @@ class PandaView:
 
     def _obey(self, key: str, trial: Trial, training: Any) -> bool:
         action = KEYS.get(key)
-        if action is None or (action == "skip" and not training.epochs):
-            return False
+        if action is None or (action == "skip" and (trial.repeat or not training.epochs)):
+            return False  # a finalist's mean is of whole trainings
         self._note(action, trial, training)
         if action == "pause":
             self._draw(trial, training, "paused: any key goes on")
@@ -205,6 +206,9 @@ def _chart(curves: dict[str, list[float]], allowed: int, width: int) -> list[str
     figure = plotille.Figure()
     figure.width, figure.height = max(width - 30, 20), CHART_ROWS
     epochs = len(curves["dev_loss"])
+    losses = [v for name in ("train", "dev") for v in curves[f"{name}_loss"] if math.isfinite(v)]
+    if losses and max(losses) > min(losses):
+        figure.set_y_limits(min_=min(losses), max_=max(losses))
     figure.set_x_limits(min_=1, max_=next(end for n in range(8, -1, -1) if (end := max(allowed >> n, 2)) >= epochs))
     figure.x_label, figure.y_label = "epoch", "loss, train blue, dev yellow"
     figure.x_ticks_fkt = lambda low, _: f"{low:.0f}"
@@ -224,9 +228,8 @@ class Approval:
         self._directory = directory
 
     def __call__(self, number: int, step: Step) -> bool:
-        """Whether the change may be tried; anything but a no is a yes."""
-        answer = typer.prompt(f"trial {number}: {step}: try it", default="y", err=True)
-        if not answer.strip().lower().startswith("n"):
+        """Whether the change may be tried."""
+        if typer.confirm(f"trial {number}: {step}: try it?", default=True, err=True):
             return True
         self._directory.note([{"event": "refusal", "number": number, "config": step.config}])
         return False

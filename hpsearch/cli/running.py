@@ -157,15 +157,14 @@ class SearchRun:
                 ensure_compiled(say)
             timeout = plan.study.budget.timeout
             with OrderlyEnd() as signals:
-                self._watcher = progress = self._view(style, directory, done, signals, idle=idle)
                 deadline = began + timeout if timeout else None
-                asked_to_end = functools.partial(getattr, progress, "asked_to_end", False)
                 self._stop = stop = StopRules(
                     plan.study.goal,
                     deadline,
                     lambda: signals.received is not None,
-                    asked_to_end=asked_to_end,
+                    asked_to_end=lambda: getattr(self._watcher, "asked_to_end", False),
                 )
+                self._watcher = progress = self._view(style, directory, len(self._numbers), done, idle=idle)
                 with self._executor(directory, idle=idle) as executor:
                     time_for_finals = self._time_for_finals(executor.slots)
                     self._stop = replace(stop, reserved=time_for_finals)
@@ -239,7 +238,7 @@ class SearchRun:
         for repeat in range(1, repeats + 1) if self._plan.split_again and self._shares_data else ():
             self._share(directory, repeat)
         total = len(finals.numbers) * repeats
-        self._watcher = progress = Progress(style, total, total - left, "", "trainings")
+        self._watcher = progress = self._view(style, directory, total, total - left, unit="trainings")
         try:
             done = finals.run(executor, progress, self._stop)
         finally:
@@ -267,17 +266,25 @@ class SearchRun:
             say(f"{self._folder}: {trials} in {how}")
 
     def _view(
-        self, style: ProgressStyle, directory: RunDirectory, done: int, signals: OrderlyEnd, *, idle: bool
+        self,
+        style: ProgressStyle,
+        directory: RunDirectory,
+        total: int,
+        done: int,
+        *,
+        unit: str = "trials",
+        idle: bool = False,
     ) -> Progress | PandaView:
-        """What a person sees: on a terminal the panda's model itself, else a bar or lines."""
+        """What a person sees of so many trials or trainings: a model itself on a terminal (panda), a bar, or lines."""
         wanted = style is ProgressStyle.BAR or (style is ProgressStyle.AUTO and sys.stderr.isatty())
-        total, plan = len(self._numbers), self._plan
+        plan = self._plan
         if self._place.mode is not Mode.PANDA or idle or not wanted or self._interactive:
-            return Progress(style, total, done, plan.study.metric)
+            plain = self._interactive and style is ProgressStyle.AUTO  # questions and a bar do not go together
+            metric = plan.study.metric if unit == "trials" else ""
+            return Progress(ProgressStyle.PLAIN if plain else style, total, done, metric, unit)
         from hpsearch.cli.panda import PandaView
 
-        interrupted = lambda: signals.received is not None  # noqa: E731
-        return PandaView(directory, plan.strategy, total, plan.data.target_sd, interrupted)
+        return PandaView(directory, plan.strategy, total, plan.data.target_sd, self._stop.interrupted)
 
     def _observer(self, view: Progress | PandaView, directory: RunDirectory) -> Progress | PandaView | LedgerKeeper:
         """The view, or for the babysitter one that keeps its ledger too."""
@@ -391,7 +398,8 @@ class SearchRun:
             say(f"space exhausted, {len(self._numbers)} of {limit}")
         if (given := self._plan.study.given()) and wanted is not None and wanted > len(given):
             say(f"there are no more trials than the {len(given)} that are given")
-        for name, text in widened(space, winner.config).items():
+        first = self._record.results.get(0)
+        for name, text in widened(space, winner.config, first and first.config).items():
             say(f"the winner's {name} {winner.config[name]:g} is at an end of its range; wider: -p {text}")
         say(short(limit_of(self._record, winner, self._record.yardstick())))
         say(f"next: hpsearch report {self._folder}, hpsearch show {self._folder}, hpsearch evaluate {self._folder}")

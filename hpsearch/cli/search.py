@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 SUMMARIES = {
     "random": "Search at random, each hyperparameter on its own scale; trial 0 is the default configuration.",
     "grid": "Search a mesh, then denser ones around the best; what neither -p nor a study names keeps its default.",
-    "panda": "Babysit one model: watch it, change what its diagnosis asks for, keep what helps beyond noise.",
+    "panda": "Babysit one model: watch it, change what its diagnosis asks for, keep what helps beyond noise. "
+    "Keys on a terminal: s skips this model, e ends after it, p pauses.",
     "evolve": "Search by evolution: offspring of the best trials so far, screened by a guess at their scores.",
 }
 
@@ -236,6 +237,7 @@ def search(
         raise ConfigError(f"--plain: {context.info_name} has no plain form; it is for hpsearch random")
     _check_panda(context.info_name, interactive=interactive, replay=replay)
     mode = Mode.PANDA if context.info_name == "panda" else mode
+    replay = replay / "ledger.yaml" if replay and replay.is_dir() else replay
     source = _replayed(context, replay) if replay else source
     place = where_to_run(mode, jobs, cluster, mixed=mixed)
     if shard and only:

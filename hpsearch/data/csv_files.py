@@ -50,7 +50,7 @@ def read_csv(path: Path) -> pl.DataFrame:
         frame = _without_blank_lines(frame, path, content, separator)
     if frame.height == 0:
         raise DataError(f"{path}: there is a header line but no row of data")
-    return frame.with_columns(_typed(column, separator) for column in frame.iter_columns() if column.dtype == pl.String)
+    return frame.with_columns(typed(column, separator) for column in frame.iter_columns() if column.dtype == pl.String)
 
 
 def read_csv_blocks(path: Path, rows: int) -> Iterator[pl.DataFrame]:
@@ -75,7 +75,7 @@ def read_csv_blocks(path: Path, rows: int) -> Iterator[pl.DataFrame]:
             stop = start + block.height
             kept = block if blank is None else block.filter(~pl.Series(blank[start:stop], dtype=pl.Boolean))
             start = stop
-            yield kept.with_columns(_typed(column, separator) for column in kept.iter_columns())
+            yield kept.with_columns(typed(column, separator) for column in kept.iter_columns())
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         _find_ragged_row(path, None, separator)
         raise DataError(f"{path}: cannot be read as a table: {show(str(error).partition(chr(10))[0], 120)}") from None
@@ -236,7 +236,7 @@ def _without_blank_lines(frame: pl.DataFrame, path: Path, content: bytes | None,
     return frame.filter(~pl.Series(blank, dtype=pl.Boolean)) if any(blank) else frame
 
 
-def _typed(column: pl.Series, separator: str) -> pl.Series:
+def typed(column: pl.Series, separator: str = ",") -> pl.Series:
     """Text without spaces around it, or the numbers, booleans or ISO dates that it is."""
     text = column.str.strip_chars()
     if not (text == column).all():

@@ -16,13 +16,16 @@ if TYPE_CHECKING:
 NEAR = 0.04  # of a range's length, on its scale
 
 
-def widened(space: Space, config: Mapping[str, Any]) -> dict[str, str]:
+def widened(space: Space, config: Mapping[str, Any], usual: Mapping[str, Any] | None = None) -> dict[str, str]:
     """For each number of the configuration at an end of its range a wider one, as `-p` takes it: lr=1e-5:1e-1:log.
 
-    Half a length more on the scale of the range, as far as the hyperparameter allows; none where that is no further.
+    What is as in the `usual` configuration, with which a search begins, was not driven to that end. Half a length more
+    on the scale of the range, as far as the hyperparameter allows; none where that is no further.
     """
     found = {}
     for name, parameter in space.parameters.items():
+        if usual is not None and name in usual and usual[name] == config.get(name):
+            continue
         if name not in config or isinstance(parameter, Categorical) or parameter.low == parameter.high:
             continue
         near = max(NEAR, 0.6 / parameter.size) if parameter.size else NEAR

@@ -33,6 +33,9 @@ def predict(columns):
         For classes the predicted class of each row and the probabilities (rows, classes), in the order of classes();
         for values the predictions (rows,) and None.
     """
+    for column in MODEL["columns"]:
+        if column["name"] not in columns:
+            raise ValueError(f"column {column['name']!r} is missing, the model needs it")
     inputs = normalised(np.concatenate([ENCODERS[c["kind"]](c, columns[c["name"]]) for c in MODEL["columns"]], axis=1))
     outputs = network(inputs.astype(np.float32).astype(float))
     if not MODEL["classes"]:
@@ -193,20 +196,38 @@ ACTIVATIONS = {
 }
 
 
-def main():
-    """Read a CSV file, write predictions to standard output."""
-    if len(sys.argv) != 2:
-        raise SystemExit("usage: python model.py table.csv > predictions.csv")
-    with open(sys.argv[1], newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.DictReader(file))
-    missing = [c["name"] for c in MODEL["columns"] if rows and c["name"] not in rows[0]]
-    if missing:
-        raise SystemExit(f"{sys.argv[1]}: column {missing[0]!r} is missing, the model needs it")
-    predictions, shares = predict({c["name"]: [row[c["name"]] for row in rows] for c in MODEL["columns"]})
+def read(path):
+    """The columns of a CSV file, by name, as texts."""
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        rows = csv.reader(file)
+        names = [name.strip() for name in next(rows, [])]
+        cells = []
+        for row in rows:
+            if row and len(row) != len(names):
+                raise ValueError(f"line {rows.line_num} has {len(row)} cells, the header has {len(names)}")
+            cells += [row] if row else []
+    return {name: [row[place] for row in cells] for place, name in enumerate(names)}
+
+
+def write(columns):
+    """Predictions of the rows in these columns, as CSV on standard output."""
+    predictions, shares = predict(columns)
     writer = csv.writer(sys.stdout)
     writer.writerow(["prediction", *(f"p_{name}" for name in classes())])
     for row, prediction in enumerate(predictions):
         writer.writerow([prediction, *(shares[row].tolist() if shares is not None else [])])
+
+
+def main():
+    """Read a CSV file, write predictions to standard output."""
+    if len(sys.argv) != 2 or sys.argv[1] in ("-h", "--help"):
+        raise SystemExit("usage: python model.py table.csv > predictions.csv")
+    try:
+        write(read(sys.argv[1]))
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read has seen enough
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"{sys.argv[1]}: {error}") from None
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ MOST_POINTS = 3000  # trials in any picture
 BAND_NAMES = ("best", "second", "third", "fourth", "last")  # fifths there
 BAND_COLOURS = (ORANGE, "rgba(51,102,204,.75)", "rgba(90,130,212,.5)", "rgba(130,160,220,.4)", "rgba(170,180,200,.35)")
 SMOOTHING = 0.8  # beta of the average over epochs
-LOGARITHMIC = {"type": "log", "dtick": 1, "exponentformat": "e"}
+LOGARITHMIC = {"type": "log", "exponentformat": "e"}
 TAIL = 0.9  # quantile of the scores that is still on the axis; what is worse lies on its edge
 
 
@@ -92,7 +92,8 @@ def learning_curves(record: RunRecord) -> Chart | None:
                 traces.append(_line(epochs, smoothed(values, SMOOTHING), name, colour, dash=dash))
     for trace in traces:
         trace["showlegend"] = bool(trace["name"])
-    return _chart(traces, "epoch", "loss", yaxis=LOGARITHMIC) if traces else None
+    losses = [value for trace in traces for value in trace["y"]]
+    return _chart(traces, "epoch", "loss", yaxis=_log_axis(losses)) if traces else None
 
 
 def parallel_coordinates(record: RunRecord, space: Space) -> Chart | None:
@@ -155,11 +156,14 @@ def slices(record: RunRecord, space: Space) -> list[tuple[str, Chart]]:
             order = [_text(_word(choice)) for choice in parameter.choices]
             values, axis = [_text(_word(value)) for value in values], {"type": "category", "categoryarray": order}
         elif parameter.log == "reversed":
-            values, axis = [1 - value for value in values], LOGARITHMIC | {"autorange": "reversed"}
+            values, axis = (
+                [1 - value for value in values],
+                _log_axis([1 - parameter.high, 1 - parameter.low]) | {"autorange": "reversed"},
+            )
         elif getattr(parameter, "scale", None):
             axis = {"type": "log", "tickvals": parameter.mesh(parameter.size)}
         elif parameter.log:
-            axis = LOGARITHMIC
+            axis = _log_axis([parameter.low, parameter.high])
         marks = _points(
             values,
             [_shown(r, record) for r in some],
@@ -332,7 +336,13 @@ def costs(record: RunRecord) -> Chart | None:
         text=[f"trial {r.number}, {r.gflop:.3g} GFLOP" for r in results],
     )
     marks["marker"] |= {"colorscale": "Viridis", "colorbar": {"title": {"text": "log10 GFLOP"}, "thickness": 12}}
-    chart = _chart([marks], "parameters", f"dev {record.metric}", xaxis=LOGARITHMIC, yaxis=_score_axis(record, results))
+    chart = _chart(
+        [marks],
+        "parameters",
+        f"dev {record.metric}",
+        xaxis=_log_axis([r.parameters for r in results]),
+        yaxis=_score_axis(record, results),
+    )
     chart["layout"]["showlegend"] = False
     return chart
 
@@ -355,9 +365,18 @@ def _score_axis(record: RunRecord, results: Sequence[TrialResult]) -> dict[str, 
     """From a little beyond the best score to the TAIL of the others."""
     values = np.sort([score(r, record.metric, record.maximize) for r in results])
     best, worst = float(values[0]), float(np.quantile(values, TAIL))
+    if results[0].number == 0:  # the default configuration, which one wants to see beaten
+        worst = max(worst, min(score(results[0], record.metric, record.maximize), best + 4 * (worst - best)))
     room = 0.06 * (worst - best) or 0.05 * abs(best) or 1.0
     sign = -1 if record.maximize else 1
     return {"range": sorted([sign * (best - room), sign * (worst + room)])}
+
+
+def _log_axis(values: Sequence[float | None]) -> dict[str, Any]:
+    """A logarithmic axis with a mark at each decade, or at 1, 2 and 5 of each where there are few."""
+    known = [value for value in values if value is not None and value > 0]
+    decades = math.log10(max(known) / min(known)) if known else 0.0
+    return LOGARITHMIC | {"dtick": 1 if decades >= 2 else "D2"}
 
 
 def _points(x: Sequence[Any], y: Sequence[Any], name: str, colour: Any, *, size: Any = 7, **more: Any) -> Chart:

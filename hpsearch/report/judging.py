@@ -20,7 +20,8 @@ def judge_rows(model: Model, part: Part) -> dict[str, Any]:
     """Plain data: `rows`, `scores`, `intervals` (both ends by metric), and what the task has beside.
 
     Of classes: `classes` (rows, recall, precision of each), `confusion` (class by what it was taken for),
-    `calibration` (mean confidence, share right, rows of each bin), `ece` and `trust` (rows by mark). Of values:
+    `calibration` (mean confidence, share right, rows of each bin), `ece`, `trust` (rows by mark) and `supported`
+    (whether the marks are by support). Of values:
     `residual_sd`, and the quantiles QUANTILES of value less prediction, in units of the target.
     """
     predicted, supports = model.network.predict(model.weights, part)
@@ -60,6 +61,7 @@ def _of_classes(model: Model, shares: np.ndarray, supports: np.ndarray | None, l
         "confusion": counts.tolist(),
         "calibration": [list(one) for one in sure.bins],
         "ece": sure.ece,
+        "supported": supports is not None,
         "trust": {word: int((marks == word).sum()) for word in TRUST},
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +64,7 @@ class Verdict:
         bounds: for each hyperparameter of the winner at an end of its range a wider one, as `-p` takes it.
         next: the command to run next; `ranges` are what it searches anew.
         test: what the last opening of the test part found. baselines: dev scores of what is simpler.
+        examination: what a look at the winner's model and the data found (report/examination.py).
         sizes: scores of the winner's configuration with fewer training rows (report/examination.py).
     """
 
@@ -76,6 +77,7 @@ class Verdict:
     diagnoses: dict[str, int]
     enough: Enough | None
     optimism: Optimism | None
+    fresh_splits: bool
     importance: Importance | None
     cheaper: list[dict[str, Any]]
     bounds: dict[str, str]
@@ -83,6 +85,7 @@ class Verdict:
     next: str
     test: dict[str, Any] | None
     baselines: dict[str, float]
+    examination: dict[str, Any]
     sizes: list[dict[str, Any]]
 
     def to_dict(self) -> dict[str, Any]:
@@ -96,7 +99,13 @@ def judge(record: RunRecord, folder: Path, human_error: float | None = None) -> 
     if winner is None:
         return None
     yardstick, counted, space = record.yardstick(human_error), record.counted(), _space(record)
-    limit, bounds = limit_of(record, winner, yardstick), widened(space, winner.config)
+    first = record.results.get(0)
+    limit, bounds = limit_of(record, winner, yardstick), widened(space, winner.config, first and first.config)
+    baselines = _baselines(record, winner)
+    if as_good_as(baselines.get("linear"), winner.metrics[f"dev_{record.metric}"], maximize=record.maximize):
+        limit = _simpler_first(limit)
+    advised = {text.partition("=")[0] for one in limit.advice for text in one.ranges}
+    bounds = {name: text for name, text in bounds.items() if name not in advised}
     ranges = _ranges(bounds, limit.advice, space)
     scores = {n: record.scores[n] for n in record.ranking()}
     standings = record.standings()
@@ -112,13 +121,15 @@ def judge(record: RunRecord, folder: Path, human_error: float | None = None) -> 
         diagnoses=dict(Counter(word for word in words if word).most_common()),
         enough=_as_metric(had_enough([*scores.values()], noise), -1.0 if record.maximize else 1.0),
         optimism=optimism(scores, {s.trial: s.mean for s in standings}, winner.number),
+        fresh_splits=record.finalists is not None and record.finalists["fresh_splits"],
         importance=_importance(space, record),
         cheaper=_cheaper(record, winner, noise),
         bounds=bounds,
         ranges=ranges,
         next=_next(record, folder, ranges),
         test=next((event for event in reversed(record.evaluations) if "data" not in event), None),
-        baselines=_baselines(record, winner),
+        baselines=baselines,
+        examination=record.examinations.get(winner.number, {}),
         sizes=record.examinations.get(winner.number, {}).get("sizes", []),
     )
 
@@ -134,6 +145,18 @@ def limit_of(record: RunRecord, winner: TrialResult, yardstick: Yardstick) -> Li
     images = record.study["data"].get("image_shape") is not None
     situation = Situation(_space(record), winner.config, record.data["task"], images)
     return Limit(word, because, middle, advice_for(word, situation))
+
+
+def as_good_as(simple: float | None, score: float, *, maximize: bool) -> bool:
+    """Whether a simpler model is known to be at least as good, by scores of the metric."""
+    return simple is not None and (simple >= score if maximize else simple <= score)
+
+
+def _simpler_first(limit: Limit) -> Limit:
+    """The limit where a linear model is at least as good: first of all fewer layers, and no bigger network."""
+    fewer = Advice("a simpler model, a linear one among them", ("layers=0:2",))
+    rest = [one for one in limit.advice if not any(text.startswith(("layers=", "units=")) for text in one.ranges)]
+    return replace(limit, advice=[fewer, *rest])
 
 
 def _space(record: RunRecord) -> Space:
@@ -168,7 +191,7 @@ def _limit(
     often = Counter(word for word in words if word not in ("ok", "high_bias", "high_variance", ""))
     for word, times in often.most_common(1):
         if times > OFTEN * len(words):
-            return word, f"{times} of the {len(words)} best trials are {word}"
+            return word, f"{times} of the {len(words)} best trials" if len(words) > 1 else "the best trial"
     if middle is None or math.isnan(middle.worth):
         if yardstick.human_error is not None and yardstick.constant:
             return "", f"the human error {yardstick.human_error:g} is not below that of a constant prediction"

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hpsearch.engine.hyperparameters import MAXIMIZED_METRICS
+from hpsearch.report.verdict import as_good_as
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from hpsearch.diagnosis.importance import Importance
     from hpsearch.report.verdict import Limit, Verdict
 
@@ -54,16 +57,19 @@ def _limit(verdict: Verdict) -> list[str]:
     if compared:
         score = f"dev {verdict.metric} of the winner, trial {verdict.winner}: {verdict.score:.4g}"
         lines.append(f"{score}; of what is simpler: {compared}")
-    linear, sign = verdict.baselines.get("linear"), -1 if verdict.metric in MAXIMIZED_METRICS else 1
-    if linear is not None and sign * linear <= sign * verdict.score:
-        lines.append("a linear model (layers 0) is as good on dev: hidden layers bring nothing here yet")
+    linear = verdict.baselines.get("linear")
+    if linear is not None and as_good_as(linear, verdict.score, maximize=verdict.metric in MAXIMIZED_METRICS):
+        lines.append("a linear model (layers 0) is at least as good on dev: hidden layers bring nothing here yet")
+    if verdict.limit.word == "high_bias" and "target" not in verdict.limit.because:
+        lines.append("how much of that nobody could avoid, for noise in the data, you may say with --human-error E")
     if verdict.test:
-        lines.append(_overfit(verdict, verdict.test["scores"].get(verdict.metric), verdict.test["trial"]))
+        lines.append(_overfit(verdict, verdict.test))
     return lines
 
 
-def _overfit(verdict: Verdict, test: float | None, trial: int) -> str:
+def _overfit(verdict: Verdict, event: dict[str, Any]) -> str:
     """How the test part compares with dev, by which the winner was chosen."""
+    test, trial = event["scores"].get(verdict.metric), event["trial"]
     if test is None:
         return f"{verdict.metric} cannot be computed on the test part"
     if trial != verdict.winner:
@@ -71,6 +77,9 @@ def _overfit(verdict: Verdict, test: float | None, trial: int) -> str:
     lost = (test - verdict.score) * (-1 if verdict.metric in MAXIMIZED_METRICS else 1)
     if lost <= 0:
         return f"on the test part: {test:.4g}, no worse than on dev: dev was not overfitted"
+    low, high = event.get("intervals", {}).get(verdict.metric, (test, test))
+    if low <= verdict.score <= high:
+        return f"on the test part: {test:.4g} ({low:.3g} to {high:.3g}): no worse than on dev beyond chance"
     return f"on the test part: {test:.4g}, {lost:.2g} worse than on dev: so much at most is overfitted to dev"
 
 
@@ -92,9 +101,12 @@ def _enough(verdict: Verdict) -> list[str]:
             lines.append(f"{answer} ({it.gain:.2g} against a noise of {it.noise:.2g} from training to training)")
     if it := verdict.optimism:
         spread = "" if it.sd is None else f", sd {it.sd:.2g}"
-        luck = ": the best of many owes some of its score to luck" if it.winner > 0 else ""
+        luck = "no more than chance"
+        if it.mean > (it.sd or 0.0):
+            luck = "the best of many were lucky too" + (", or dev was an easy part" if verdict.fresh_splits else "")
+        how = "on fresh splits" if verdict.fresh_splits else "with fresh seeds"
         finalists = f"the finalists were {_worse(it.mean)} than in the search on average{spread}"
-        lines.append(f"trained again, {finalists}, and the winner {_worse(it.winner)}{luck}")
+        lines.append(f"trained again {how}, {finalists}, and the winner {_worse(it.winner)}: {luck}")
     return lines
 
 
@@ -142,7 +154,7 @@ def _troubles(verdict: Verdict) -> list[str]:
         reasons = ", ".join(f"{times} {reason}" for reason, times in verdict.failures.items())
         lines.append(f"{sum(verdict.failures.values())} of {trials} trials failed: {reasons}")
     if pruned := verdict.counts.get("PRUNED"):
-        lines.append(f"{pruned} of {trials} were stopped on their way, being worse than most")
+        lines.append(f"{pruned} of {trials} were not trained to their end: pruned, skipped, or tests of learning rates")
     words = [f"{times} {word}" for word, times in verdict.diagnoses.items()]
     if words:
         lines.append("diagnoses: " + ", ".join(words))

@@ -210,6 +210,11 @@ class _Case:
         if step.kind == "range":
             self._tested, self._suggested = True, suggested_rate(course.curves)
             outcome = f"learning rate {self._suggested:g} suggested" if self._suggested else "nothing to be seen"
+        elif not course.whole:
+            # Nothing is learned of a training that somebody ended, but that this change is not wanted now.
+            if step.kind in ("change", "confirm"):
+                self._refused.add(_key(step.config))
+            self._pending, outcome = None, "ended before its time"
         else:
             outcome = self._judge(step, score, course.diagnosis)
         return {

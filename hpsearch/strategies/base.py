@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Course:
-    """How a trial went: one word (diagnosis.trials), and its curves (as in TrialResult)."""
+    """How a trial went: one word (diagnosis.trials), its curves (as in TrialResult), and whether it came to its end."""
 
     diagnosis: str
     curves: Mapping[str, Sequence[float | None]]
+    whole: bool = True
 
 
 LAST_DRAWS = 64  # where a part of a continuum is a single point, most of them may be known

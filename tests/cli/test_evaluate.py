@@ -41,7 +41,9 @@ def test_every_opening_of_the_sealed_part_is_counted_and_dated(hpsearch, run):
         assert code == 0
         assert f"of the sealed test part (opening {times})" in out
     noted = evaluations(run)
-    assert [sorted(event) for event in noted] == [["at", "crc", "event", "rows", "scores", "seq", "trial"]] * 2
+    assert [sorted(event) for event in noted] == [
+        ["at", "crc", "event", "intervals", "rows", "scores", "seq", "trial"]
+    ] * 2
 
 
 def test_other_rows_are_judged_and_are_no_opening(hpsearch, run):

@@ -172,6 +172,15 @@ def test_keys_skip_and_end_and_are_noted(terminal, tmp_path):
     assert 0 < results[0]["epochs"] < results[1]["epochs"] == 4000
 
 
+def test_keys_work_in_the_finals_too(terminal, tmp_path):
+    words = ("panda", "wine", "--epochs", 1500, "-p", "patience=0", "-n", 5, "-o", "p", "--finalists", 2)
+    screen, code = terminal(words, [(b"for the finals", b"p"), (b"paused", b"x"), (b"for the finals", b"s")])
+    assert code == 0, screen
+    keys = [(event["action"], event["repeat"]) for event in events(tmp_path / "p", "key")]
+    assert [action for action, _ in keys] == ["pause", "go on"], "a finalist is not skipped"
+    assert all(repeat for _, repeat in keys)
+
+
 def test_a_pause_is_no_time_of_the_trial(terminal, tmp_path):
     words = ("panda", "wine", "--epochs", 1500, "-p", "patience=0", "-n", 1, "-o", "p", "--trial-timeout", "4s")
     screen, code = terminal(words, [(b"skip", b"p"), (b"paused", b"")], pause=4.5)
@@ -189,7 +198,7 @@ def test_without_a_key_the_view_changes_nothing(terminal, hpsearch, tmp_path):
 
 def test_a_person_is_asked_before_each_change(terminal, tmp_path):
     words = ("panda", *SMALL, "-n", 5, "-o", "p", "--interactive")
-    screen, code = terminal(words, [(b"try it [y]", answer) for answer in (b"n\n", b"y\n", b"y\n", b"y\n")])
+    screen, code = terminal(words, [(b"try it? [Y/n]", answer) for answer in (b"n\n", b"y\n", b"y\n", b"y\n")])
     assert code == 0, screen
     refused = events(tmp_path / "p", "refusal")
     assert len(refused) == 1

@@ -71,3 +71,10 @@ def test_what_is_not_active_is_not_offered():
     config = at(1.0)
     del config["momentum"]
     assert "momentum" not in widened(SPACE, config)
+
+
+def test_what_is_as_in_the_usual_configuration_was_not_driven_to_its_end():
+    space = Space({"l2": Float(1e-5, 1.0, log=True), "units": Int(8, 64)})
+    winner = {"l2": 1e-5, "units": 64}
+    assert set(widened(space, winner)) == {"l2", "units"}
+    assert set(widened(space, winner, usual={"l2": 1e-5, "units": 32})) == {"units"}

@@ -224,3 +224,22 @@ def test_names_cannot_break_out_of_the_file(tmp_path):
         data.normalizers["robust_clip"],
     )
     assert len(run_numpy_file(model, table, tmp_path)) == 40
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("size,age,member,town,code,seen,when\n1,2\n", "line 2 has 2 cells, the header has 7"),
+        ("size,age,member,town,code,seen,when\n1,2,true,Rome,x,no date,01.01.2020 10:00\n", "no date"),
+    ],
+)
+def test_the_numpy_file_refuses_what_it_cannot_read_in_one_line(make_model, tmp_path, text, message):
+    file, bad = tmp_path / "model.py", tmp_path / "bad.csv"
+    file.write_bytes(exported(make_model("price"), ".py"))
+    bad.write_text(text)
+    done = subprocess.run([sys.executable, str(file), str(bad)], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    missing = subprocess.run([sys.executable, str(file), "nowhere.csv"], capture_output=True, text=True, check=False)
+    assert "Traceback" not in missing.stderr

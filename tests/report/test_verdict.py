@@ -92,3 +92,26 @@ def test_plain_data_hold_no_number_that_json_lacks(verdict_on):
 def test_a_name_with_spaces_is_quoted_in_the_command(study_facts, make_result):
     found = judge(RunRecord.of(*study_facts, [make_result(0, state=TrialState.COMPLETE)]), Path("my runs/a"))
     assert "'my runs/a/study.yaml'" in found.next
+
+
+def test_where_a_linear_model_is_as_good_fewer_layers_come_first(study_facts, make_result):
+    study, data = study_facts
+    results = [make_result(n, 0.5, metrics={"train_log_loss": 0.45, "dev_log_loss": 0.5}) for n in range(12)]
+    record = RunRecord.of(study, data | {"constant": CONSTANT}, results)
+    bigger = [text for one in judge(record, Path("x")).limit.advice for text in one.ranges]
+    record.examinations[0] = {"linear": {"dev_log_loss": 0.49}}
+    found = judge(record, Path("x"))
+    ranges = [text for one in found.limit.advice for text in one.ranges]
+    assert ranges[0] == "layers=0:2"
+    assert not any(text.startswith("units=") for text in ranges)
+    assert "layers=0:2" not in bigger
+    assert any("linear model (layers 0) is at least as good" in line for _, lines in sentences(found) for line in lines)
+
+
+def test_the_human_error_is_named_where_bias_may_be_noise(verdict_on):
+    def told(found):
+        return any("--human-error E" in line for _, lines in sentences(found) for line in lines)
+
+    assert told(verdict_on([(0.5, 0.55)] * 12))
+    assert not told(verdict_on([(0.5, 0.55)] * 12, human_error=0.1))
+    assert not told(verdict_on([(0.05, 0.55)] * 12))

@@ -233,3 +233,24 @@ def test_choices_are_gone_through_in_the_direction_of_the_move(spec, value, move
     space = space_from_spec(spec | {"epochs": 5})
     found = moved(space, space.nearest({move.name: value}), move)
     assert (found and found[move.name]) == new
+
+
+@pytest.mark.parametrize("ended", [0, 1, 3])
+def test_nothing_is_learned_of_a_training_that_a_person_ended(ended):
+    """The start and its repetition are trained once more; a change that was ended is not wanted."""
+    panda = babysitter(CALM)
+    kinds = []
+    for number in range(6):
+        step = panda.step(number)
+        config = panda.ask(number)
+        kinds.append(step.kind)
+        panda.tell(number, config, 5.0 if number == ended else 1.0 + 0.01 * number)
+        panda.see(number, Course("high_variance", RISING, whole=number != ended))
+    panda.prepare(6)
+    assert panda.ledger[ended]["outcome"] == "ended before its time"
+    if ended < 2:
+        assert kinds[ended + 1] == kinds[ended], "once more"
+    else:
+        assert str(panda.ledger[ended]["hyperparameters"]) not in [
+            str(line["hyperparameters"]) for line in panda.ledger[4:]
+        ]
