@@ -21,7 +21,7 @@ class Cluster:
         self._leaders = []
         self.file = folder / "scheduler.json"
         self.scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", self.file)
-        wait_until(self.file.exists)
+        wait_until(lambda: self.file.exists() and self.file.read_text().rstrip().endswith("}"))
 
     @property
     def address(self):
