@@ -2,6 +2,7 @@
 
 import csv
 import io
+import runpy
 import subprocess
 import sys
 
@@ -118,16 +119,25 @@ assert not any(name.split(".")[0] in ("hpsearch", "numba", "polars") for name in
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
 def test_the_numpy_file_predicts_the_same_classes(make_model, table, tmp_path, variant):
-    model = make_model("kind", **variant)
-    rows = run_numpy_file(model, table, tmp_path)
-    found = np.array([[float(row[f"p_{name}"]) for name in model.classes] for row in rows])
+    model, file = make_model("kind", **variant), tmp_path / "model.py"
+    file.write_bytes(exported(model, ".py"))
+    module = runpy.run_path(str(file))
+    chosen, found = module["predict"](module["read"](table))
     shares = wanted(model, table)
     np.testing.assert_allclose(found, shares, atol=CLOSE)
+    assert module["classes"]() == model.classes
     sure = np.diff(np.sort(shares, axis=1)[:, -2:], axis=1)[:, 0] > 1e-4
-    chosen = [model.classes[k] for k in shares.argmax(1)]
-    assert [row["prediction"] for row, ok in zip(rows, sure, strict=True) if ok] == [
-        name for name, ok in zip(chosen, sure, strict=True) if ok
+    assert [name for name, ok in zip(chosen, sure, strict=True) if ok] == [
+        model.classes[k] for k, ok in zip(shares.argmax(1), sure, strict=True) if ok
     ]
+
+
+def test_the_numpy_file_writes_what_it_predicts_and_needs_nothing_else(make_model, table, tmp_path):
+    model = make_model("kind")
+    rows, shares = run_numpy_file(model, table, tmp_path), wanted(model, table)
+    found = np.array([[float(row[f"p_{name}"]) for name in model.classes] for row in rows])
+    np.testing.assert_allclose(found, shares, atol=CLOSE)
+    assert {row["prediction"] for row in rows} <= set(model.classes)
 
 
 def test_the_numpy_file_predicts_the_same_values(make_model, table, tmp_path):
