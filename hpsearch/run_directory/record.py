@@ -109,7 +109,8 @@ class RunRecord:
         self.running = Stored(line, lambda event: event["config"])
         self.curves = Stored(line, lambda event: event["curves"])
         self.health = Stored(line, lambda event: event["health"])
-        self.health.offsets = self.curves.offsets
+        self._courses = Stored(line, lambda event: (event["curves"], event["health"]))
+        self.health.offsets = self._courses.offsets = self.curves.offsets  # of one line of the journal
         self.finals: dict[tuple[int, int], TrialResult] = {}
         self.finalists: dict[str, Any] | None = None
         self.end: dict[str, Any] | None = None
@@ -211,8 +212,7 @@ class RunRecord:
 
     def diagnosis(self, result: TrialResult, yardstick: Yardstick | None = None) -> str:
         """One word for how a trial went, if there is one."""
-        number = result.number
-        curves, health = self.curves.get(number, {}), self.health.get(number, {})
+        curves, health = self._courses.get(result.number, ({}, {}))
         return diagnose(result, curves, health, yardstick or self.yardstick(), result.config.get("epochs", 0))
 
     def counted(self) -> Mapping[int, TrialResult]:
