@@ -86,7 +86,8 @@ class Target:
         if bad.size:
             raise DataError(f"target {show(self.name)}, row {bad[0] + 1}: a finite number is needed")
         limit = float(np.finfo(np.float32).max) / 2
-        return np.clip((numbers - self.mean) / self.sd, -limit, limit).astype(np.float32)[:, None]
+        with np.errstate(over="ignore"):  # what overflows is held at the limit
+            return np.clip((numbers - self.mean) / self.sd, -limit, limit).astype(np.float32)[:, None]
 
     def original(self, standardised: np.ndarray) -> np.ndarray:
         """Return predictions (rows,) or (rows, 1) in the column's unit, float64 of the same shape."""
