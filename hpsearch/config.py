@@ -37,6 +37,7 @@ VALUE_METRICS = METRIC_NAMES[5:]
 DEFAULT_TRIALS = 50
 MOST_UNITS = 256  # searched by default: twice as many take four times as long and are seldom better
 LEAST_LAG, MOST_LAG = 8, 64
+VOTES = 10  # of an ensemble at most
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -199,6 +200,24 @@ class FinalistsConfig(Section):
     seeds: Annotated[int, Field(ge=2, le=100)] = 3
 
 
+class EnsembleConfig(Section):
+    """How many votes the networks have that predict together; 0: the winner alone; null: as many as is usual.
+
+    Candidates are those of the `top` best trials, whose weights are kept in the run directory.
+    """
+
+    size: Annotated[int, Field(ge=0, le=1000)] | None = None
+    top: Annotated[int, Field(ge=1, le=1000)] = 20
+
+
+def _ensemble(value: Any) -> Any:
+    """`true` and `false` as the sizes that they mean."""
+    return {"size": VOTES if value else 0} if isinstance(value, bool) else value
+
+
+Ensemble = Annotated[EnsembleConfig, BeforeValidator(_ensemble)]
+
+
 class StudyConfig(Section):
     """A whole study. `run` is what a run directory's study.yaml notes of its making; it decides nothing.
 
@@ -217,8 +236,15 @@ class StudyConfig(Section):
     strategy: StrategyConfig = StrategyConfig()
     earlier: Earlier = Field(default=None, alias="from")
     finalists: FinalistsConfig = FinalistsConfig()
+    refit: bool = True
+    ensemble: Ensemble = EnsembleConfig()
     prune: Literal["auto"] | bool = "auto"
     run: dict[str, Any] | None = None
+
+    def votes(self) -> int:
+        """The most votes of an ensemble; the panda is about one model, so there it has to be asked for."""
+        usual = 0 if self.strategy.name == "panda" else VOTES
+        return usual if self.ensemble.size is None else self.ensemble.size
 
     def search_space(self) -> Space:
         """The parameters, constants and conditions of the resolved study, with `epochs` always among them."""

@@ -9,23 +9,23 @@ from __future__ import annotations
 
 import json
 import math
+from collections import deque
 from statistics import fmean
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hpsearch.surrogate import Surrogate
-from hpsearch.trial import Trial, score
+from hpsearch.trial import Trial, TrialResult, score
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from hpsearch.executors.base import Executor
     from hpsearch.run_directory.directory import RunDirectory
     from hpsearch.run_directory.record import RunRecord
     from hpsearch.space import Space
     from hpsearch.study import Observer, StopRules
-    from hpsearch.trial import TrialResult
 
 WAIT_SECONDS = 0.1
 USUAL = 5  # finalists
@@ -84,11 +84,12 @@ def _how_many(top: int | None, trials: int) -> int:
 
 
 class TimeForFinals:
-    """How many seconds of a time limit a search keeps for its finals, by what the best trials so far took.
+    """How many seconds of a time limit a search keeps for what comes after it, by what the best trials so far took.
 
-    `preparing` is what comes on top of their trainings. Called often while the search goes on, so it looks anew only
-    when there are more results. Of the time, a quarter may go into finals, or half if somebody said how many finalists
-    there are to be (`top`). There are fewer where that is not enough, and no finals where it is not even for two.
+    That is finals, with `preparing` on top of their trainings, and then `refits` trainings that are `longer` by this
+    factor. Called often while the search goes on, so it looks anew only when there are more results. Of the time, a
+    third may go into it, or half if somebody said how many finalists there are to be (`top`). There are fewer where
+    that is not enough, and no finals where it is not even for two.
 
     Attributes:
         finalists: how many there is time for, 0 or at least 2.
@@ -96,16 +97,27 @@ class TimeForFinals:
     """
 
     def __init__(
-        self, record: RunRecord, top: int | None, repeats: int, *, slots: int, preparing: float, timeout: float
+        self,
+        record: RunRecord,
+        top: int | None,
+        repeats: int,
+        *,
+        slots: int,
+        preparing: float,
+        timeout: float,
+        refits: int = 0,
+        longer: float = 1.0,
     ) -> None:
         self._record = record
         self._preparing = preparing
         self._top = top
         self._repeats = repeats
         self._slots = slots
-        self._most = timeout / (4 if top is None else 2)
+        self._refits = refits
+        self._longer = longer
+        self._most = timeout / (3 if top is None else 2)
         self._seconds = 0.0
-        self._next = 2
+        self._next = 1
         self.finalists = 0
         self.needed = 0.0
 
@@ -118,20 +130,26 @@ class TimeForFinals:
         return self._seconds
 
     def _look(self) -> None:
-        best = self._record.ranking(_how_many(self._top, len(self._record.results)))
+        wanted = _how_many(self._top, len(self._record.results))
+        best = self._record.ranking(max(wanted, 1))
         self.finalists, self._seconds = 0, 0.0
-        if len(best) < 2:
+        if not best:
             return
         mean = fmean(self._record.results[number].seconds for number in best)
-        self.needed = self._estimate(2, mean)
-        for finalists in range(2, len(best) + 1):
+        possible = range(2, min(len(best), wanted) + 1)
+        self.needed = self._estimate(2, mean) if possible else 0.0
+        for finalists in (0, *possible):
             seconds = self._estimate(finalists, mean)
             if seconds <= self._most:
                 self.finalists, self._seconds = finalists, seconds
 
     def _estimate(self, finalists: int, mean: float) -> float:
+        if not finalists and not self._refits:
+            return 0.0
         rounds = math.ceil(finalists * self._repeats / self._slots)
-        return START_SECONDS + HEADROOM * (self._preparing + rounds * mean)
+        rounds += math.ceil(self._refits / self._slots) * self._longer
+        preparing = self._preparing if finalists else 0.0
+        return START_SECONDS + HEADROOM * (preparing + rounds * mean)
 
 
 class Finals:
@@ -164,20 +182,38 @@ class Finals:
         What took longest before begins first, so that no long training is left to run alone.
         """
         results = self._directory.record.results
-        waiting = sorted(self.missing(), key=lambda trial: results[trial.number].seconds)
-        running = 0
-        while waiting or running:
-            if stop.reason():
-                return False
-            while waiting and running < executor.capacity:
-                executor.submit(waiting.pop())
-                running += 1
-            results = executor.wait(WAIT_SECONDS)
-            for result in results:
-                running -= 1
-                self._directory.add_final(result)
-                observer.finished(result, None)
-            if not results:
-                observer.tick()
-        self._directory.finish_finals(self.numbers, self._repeats, fresh_splits=self._fresh_splits)
-        return True
+        waiting = sorted(self.missing(), key=lambda trial: -results[trial.number].seconds)
+        done = train_all(waiting, executor, observer, stop, self._take)
+        if done:
+            self._directory.finish_finals(self.numbers, self._repeats, fresh_splits=self._fresh_splits)
+        return done
+
+    def _take(self, result: TrialResult) -> None:
+        self._directory.add_final(result)
+        if result.weights is not None and not self._fresh_splits:
+            self._directory.weights.put(result.key, result.weights)
+
+
+def train_all(
+    trials: Iterable[Trial],
+    executor: Executor,
+    observer: Observer,
+    stop: StopRules,
+    take: Callable[[TrialResult], None],
+) -> bool:
+    """Run trials in this order and give each result to `take`; whether all were done before a reason to stop."""
+    waiting, running = deque(trials), 0
+    while waiting or running:
+        if stop.reason():
+            return False
+        while waiting and running < executor.capacity:
+            executor.submit(waiting.popleft())
+            running += 1
+        arrived = [item for item in executor.wait(WAIT_SECONDS) if isinstance(item, TrialResult)]
+        for result in arrived:
+            running -= 1
+            take(result)
+            observer.finished(result, None)
+        if not arrived:
+            observer.tick()
+    return True

@@ -1,8 +1,8 @@
-"""A trained network with all that it needs to judge new rows: preparation of columns, normalisation, classes.
+"""A trained network, or several that vote, with all that is needed to judge new rows: columns, scaling, classes.
 
-On disk two files, neither of which can run code: weights.safetensors (for each layer `layers.<i>.weight` (n_in,
-n_out) and `layers.<i>.bias` (n_out,), with batch norm `gain`, `mean` and `variance` (n_out,) too) and model.yaml
-(everything else).
+On disk two files, neither of which can run code: weights.safetensors (of network n, for each layer i,
+`networks.<n>.layers.<i>.weight` (n_in, n_out) and `.bias` (n_out,), with batch norm `.gain`, `.mean` and `.variance`
+(n_out,) too) and model.yaml (everything else).
 """
 
 from __future__ import annotations
@@ -22,41 +22,102 @@ from hpsearch.diagnosis.confidence import trust_marks
 from hpsearch.engine.network import Network
 from hpsearch.errors import ConfigError, HpsearchError, RunError
 from hpsearch.files import make_folder, storage_errors, write_atomically
-from hpsearch.trial import SCALED_METRICS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     import polars as pl
 
-    from hpsearch.data.dataset import Dataset, Part
+    from hpsearch.data.dataset import Dataset
     from hpsearch.trial import TrialResult
 
-FORMAT = 1
+FORMAT = 2
 WEIGHTS = "weights.safetensors"
 DESCRIPTION = "model.yaml"
 PARTS = {"weight": 2, "bias": 1, "gain": 1, "mean": 1, "variance": 1}  # of a layer, with their dimensions
-KEYS = {"format", "trial", "metric", "layers", "hyperparameters", "weights_sha256", "preparation", "normalizer"}
+KEYS = {"format", "trial", "metric", "networks", "weights_sha256", "preparation", "normalizers"}
+NETWORK_KEYS = {"trial", "repeat", "votes", "refit_epochs", "layers", "hyperparameters"}
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network of a model and its votes.
+
+    Attributes:
+        trial, repeat: the training that it comes from.
+        network: its hyperparameters and sizes.
+        weights: the engine's flat vector.
+        votes: how much it counts, at least 1.
+        refit_epochs: for so many it was trained on train and dev rows together; 0: on the train rows alone.
+    """
+
+    trial: int
+    repeat: int
+    network: Network
+    weights: np.ndarray
+    votes: int = 1
+    refit_epochs: int = 0
+
+    @classmethod
+    def of(cls, result: TrialResult, preparation: Preparation, metric: str, votes: int = 1) -> Member:
+        """The network of a training that is complete, with its weights."""
+        network = _network(result.config, preparation, metric)
+        return cls(result.number, result.repeat, network, result.weights, votes, result.refit_epochs)
+
+    @property
+    def identity(self) -> tuple[int, int, int, int]:
+        """What tells it apart: trial, repeat, votes, refit_epochs."""
+        return self.trial, self.repeat, self.votes, self.refit_epochs
+
+    @property
+    def normalize(self) -> str:
+        """The scaling of the inputs that it was trained on."""
+        return self.network.hyperparameters["normalize"]
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """The weights by layer and part."""
+        return {
+            name: self.weights[start : start + np.prod(shape)].reshape(shape)
+            for name, start, shape in _places(self.network)
+        }
+
+    def describe(self) -> dict[str, Any]:
+        """Everything but the weights, as plain data."""
+        return {
+            "trial": self.trial,
+            "repeat": self.repeat,
+            "votes": self.votes,
+            "refit_epochs": self.refit_epochs,
+            "layers": self.network.sizes.tolist(),
+            "hyperparameters": self.network.hyperparameters,
+        }
 
 
 @dataclass(frozen=True)
 class Model:
-    """A network in use. `weights` is the engine's flat vector; `trial` the number of the trial that trained it."""
+    """What a run is for. Several members predict the mean of their predictions, each as often as it has votes.
+
+    `trial` is the winner's number; `normalizers` are by kind, as many as the members need.
+    """
 
     trial: int
-    network: Network
-    weights: np.ndarray
     metric: str
+    members: tuple[Member, ...]
     preparation: Preparation
-    normalizer: Normalizer
+    normalizers: Mapping[str, Normalizer]
+
+    @classmethod
+    def of(cls, trial: int, members: Sequence[Member], data: Dataset, metric: str) -> Model:
+        """The model of networks that were trained on `data`."""
+        kinds = sorted({member.normalize for member in members})
+        normalizers = {kind: data.normalizers[kind] for kind in kinds}
+        return cls(trial, metric, tuple(members), data.preparation, normalizers)
 
     @classmethod
     def of_trial(cls, result: TrialResult, data: Dataset, metric: str) -> Model:
-        """The model of a trial that was trained on `data`."""
-        network = _network(result.config, data.preparation, metric)
-        normalizer = data.normalizers[network.hyperparameters["normalize"]]
-        return cls(result.number, network, result.weights, metric, data.preparation, normalizer)
+        """The model of a single training."""
+        return cls.of(result.number, [Member.of(result, data.preparation, metric)], data, metric)
 
     @property
     def task(self) -> str:
@@ -67,6 +128,16 @@ class Model:
     def classes(self) -> list[Any]:
         """The classes in the order of the outputs; empty for regression."""
         return self.preparation.target.classes
+
+    @property
+    def identity(self) -> tuple[int, tuple[tuple[int, int, int, int], ...]]:
+        """What tells models of one run apart: the winner, and the identities of the members."""
+        return self.trial, tuple(member.identity for member in self.members)
+
+    @property
+    def parameters(self) -> int:
+        """Weights, biases and gains of all networks."""
+        return sum(member.network.parameters for member in self.members)
 
     def save(self, folder: Path) -> None:
         """Write both files, each in one step; the description, which names the weights by checksum, comes last."""
@@ -82,10 +153,9 @@ class Model:
             "format": FORMAT,
             "trial": self.trial,
             "metric": self.metric,
-            "layers": self.network.sizes.tolist(),
-            "hyperparameters": self.network.hyperparameters,
+            "networks": [member.describe() for member in self.members],
             "preparation": self.preparation.to_dict(),
-            "normalizer": self.normalizer.to_dict(),
+            "normalizers": {kind: normalizer.to_dict() for kind, normalizer in self.normalizers.items()},
         }
 
     @classmethod
@@ -117,41 +187,64 @@ class Model:
 
     @classmethod
     def _from_description(cls, found: dict[str, Any], tensors: dict[str, np.ndarray]) -> Model:
-        if type(found["trial"]) is not int or found["trial"] < 0:
-            raise ValueError(f"trial: {found['trial']!r} is not a trial's number")
+        trial, metric = _number(found, "trial"), found["metric"]
         preparation = Preparation.from_dict(found["preparation"])
-        network = _network(found["hyperparameters"], preparation, found["metric"])
-        if network.sizes.tolist() != found["layers"]:
-            raise ValueError(f"layers: {found['layers']!r} instead of {network.sizes.tolist()}")
-        normalizer = Normalizer.from_dict(found["normalizer"])
-        return cls(found["trial"], network, _flat(tensors, network), found["metric"], preparation, normalizer)
+        members = tuple(
+            _member(described, tensors, f"networks.{n}.", preparation, metric)
+            for n, described in enumerate(found["networks"])
+        )
+        if not members:
+            raise ValueError("networks: there is none")
+        normalizers = {kind: Normalizer.from_dict(known) for kind, known in found["normalizers"].items()}
+        for member in members:
+            if normalizers[member.normalize].kind != member.normalize:
+                raise ValueError(f"normalizers: {member.normalize!r} is {normalizers[member.normalize].kind!r}")
+        return cls(trial, metric, members, preparation, normalizers)
 
     def tensors(self) -> dict[str, np.ndarray]:
         """The weights by the names that they have in the file."""
         return {
-            name: self.weights[start : start + np.prod(shape)].reshape(shape)
-            for name, start, shape in _places(self.network)
+            f"networks.{n}.{name}": tensor
+            for n, member in enumerate(self.members)
+            for name, tensor in member.tensors().items()
         }
 
-    def inputs(self, frame: pl.DataFrame) -> np.ndarray:
-        """Rows of a table as the network's inputs (rows, features) float32."""
-        return self.normalizer.transform(self.preparation.transform(frame))
+    def features(self, frame: pl.DataFrame) -> np.ndarray:
+        """Rows of a table as numbers (rows, features) float32, before they are scaled for a network."""
+        return self.preparation.transform(frame)
+
+    def outputs(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """What the networks say together of features (rows, features).
+
+        Probabilities (rows, classes) float32, or values (rows, 1) in units of the standardised target; and the support
+        of each class, if all networks have the logistic output.
+        """
+        inputs = {kind: normalizer.transform(features) for kind, normalizer in self.normalizers.items()}
+        found = [
+            member.network.predict(member.weights, _Unlabelled(inputs[member.normalize])) for member in self.members
+        ]
+        votes = [member.votes for member in self.members]
+        supports = [support for _, support in found]
+        together = None if any(support is None for support in supports) else mean_of(supports, votes)
+        return mean_of([scores for scores, _ in found], votes), together
 
     def predict(self, frame: pl.DataFrame) -> tuple[np.ndarray, np.ndarray | None]:
         """Probabilities (rows, classes) and how far to trust each row's winner (rows,), one of confidence.TRUST.
 
         Of a regression values (rows, 1) in units of the target, and None.
         """
-        scores, supports = self.network.predict(self.weights, _Unlabelled(self.inputs(frame)))
+        scores, supports = self.outputs(self.features(frame))
         if self.task == "regression":
             return self.preparation.target.original(scores), None
         return scores, trust_marks(scores, supports)
 
-    def judge(self, part: Part) -> dict[str, float]:
-        """Every metric of the task on rows with known targets, in units of the target."""
-        _, found = self.network.evaluate(self.weights, part)
-        sd = self.preparation.target.sd
-        return {name: value * (sd if name in SCALED_METRICS else 1.0) for name, value in found.items()}
+
+def mean_of(arrays: Sequence[np.ndarray], votes: Sequence[int]) -> np.ndarray:
+    """The mean of arrays of one shape, each counting as often as it has votes; float32, of a single one itself."""
+    if len(arrays) == 1:
+        return arrays[0]
+    whole = sum(array.astype(np.float64) * count for array, count in zip(arrays, votes, strict=True))
+    return (whole / sum(votes)).astype(np.float32)
 
 
 def _network(hyperparameters: dict[str, Any], preparation: Preparation, metric: str) -> Network:
@@ -165,10 +258,30 @@ def _network(hyperparameters: dict[str, Any], preparation: Preparation, metric: 
     )
 
 
-def saved_trial(folder: Path) -> int | None:
-    """The number of the trial whose whole model is in `folder`; None if there is none."""
+def _member(
+    found: dict[str, Any], tensors: dict[str, np.ndarray], prefix: str, preparation: Preparation, metric: str
+) -> Member:
+    if found.keys() != NETWORK_KEYS:
+        raise ValueError(f"{prefix[:-1]}: it must have {', '.join(sorted(NETWORK_KEYS))}")
+    network = _network(found["hyperparameters"], preparation, metric)
+    if network.sizes.tolist() != found["layers"]:
+        raise ValueError(f"layers: {found['layers']!r} instead of {network.sizes.tolist()}")
+    trial, repeat, epochs = (_number(found, name) for name in ("trial", "repeat", "refit_epochs"))
+    votes = _number(found, "votes", least=1)
+    return Member(trial, repeat, network, _flat(tensors, prefix, network), votes, epochs)
+
+
+def _number(found: dict[str, Any], name: str, least: int = 0) -> int:
+    value = found[name]
+    if type(value) is not int or not least <= value <= 10**9:
+        raise ValueError(f"{name}: {value!r} is not a number from {least} on")
+    return value
+
+
+def saved_identity(folder: Path) -> tuple[int, tuple[tuple[int, int, int, int], ...]] | None:
+    """The identity of the whole model in `folder`; None if there is none."""
     try:
-        return Model.load(folder).trial
+        return Model.load(folder).identity
     except HpsearchError:
         return None
 
@@ -192,12 +305,12 @@ def _places(network: Network) -> Iterator[tuple[str, int, tuple[int, ...]]]:
                 yield f"layers.{l}.{part}", int(layer[part]), (n_in, n_out) if shape == 2 else (n_out,)
 
 
-def _flat(tensors: dict[str, np.ndarray], network: Network) -> np.ndarray:
+def _flat(tensors: dict[str, np.ndarray], prefix: str, network: Network) -> np.ndarray:
     """The engine's vector; ValueError if a tensor is missing or has another shape or type than the network wants."""
     weights = np.zeros(network.vector_size, np.float32)
     for name, start, shape in _places(network):
-        tensor = tensors[name]
+        tensor = tensors[prefix + name]
         if tensor.shape != shape or tensor.dtype != np.float32:
-            raise ValueError(f"{name} is {tensor.dtype} {tensor.shape}, not float32 {shape}")
+            raise ValueError(f"{prefix}{name} is {tensor.dtype} {tensor.shape}, not float32 {shape}")
         weights[start : start + tensor.size] = tensor.ravel()
     return weights

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from bisect import insort
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -72,9 +71,6 @@ class Study:
     With several slots, the costliest (by `cost`) of the last few trials begin first, so that no long one is left to run
     alone. No result depends on that.
 
-    The weights of the best `contenders` results of this session are kept, so that whoever wins the finals need not be
-    trained again.
-
     With a `pruner` a trial begins with the limits that are known by then, and runs on where they are not. Its result
     waits (`held`) until it is known whether it should have been stopped on its way, and is then cut short.
     """
@@ -87,7 +83,6 @@ class Study:
         stop: StopRules,
         cost: Callable[[Trial], float] = lambda _: 0.0,
         pruner: Pruner | None = None,
-        contenders: int = 0,
     ) -> None:
         self._directory = directory
         alone = any(number != place for place, number in enumerate(numbers))
@@ -101,8 +96,6 @@ class Study:
         self._ahead: list[Trial] = []
         self._running: set[int] = set()
         self._held: dict[int, TrialResult] = {}
-        self._most_contenders = contenders
-        self._contenders: list[tuple[float, int, TrialResult]] = []
         self._gapless = 0
         self._goal_place: int | None = None
         best = min(((value, n) for n, value in self._record.scores.items() if n in numbers), default=None)
@@ -205,16 +198,7 @@ class Study:
         if best_of(rivals, metric, maximize) is result:
             self.best = result
             keep(result)
-        result.curves, result.health = {}, {}
-        insort(self._contenders, (score(result, metric, maximize), result.number, result))
-        for _, _, beaten in self._contenders[self._most_contenders :]:
-            beaten.weights = None
-        del self._contenders[self._most_contenders :]
-
-    def trained(self, number: int) -> TrialResult | None:
-        """The result of a trial with its weights, if it is one of the contenders."""
-        kept = (result for _, contender, result in self._contenders if contender == number)
-        return next((result for result in kept if result.weights is not None), None)
+        result.curves, result.health, result.weights = {}, {}, None
 
     def _tell(self, result: TrialResult) -> None:
         record, number = self._record, result.number

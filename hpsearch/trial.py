@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 CURVE_DIGITS = 7
 DEV_LOSS, DEV_METRIC = 1, 3  # their places in engine.layout.CURVES
 SCALED_METRICS = ("rmse", "mae")  # in units of the target, while the engine works on the standardised one
+Key = tuple[int, int, int]  # a training: the number of its trial, repeat, refit_epochs
 TASK_METRICS = {"classification": ("log_loss", "accuracy"), "regression": ("rmse", "mae", "r2")}
 
 
@@ -34,13 +35,20 @@ class Trial:
     """A number, which with the root seed decides every random draw, and the hyperparameters to try.
 
     limits: (epoch, score) pairs in the order of epochs; a trial whose best score after that epoch is above the limit
-    ends there. repeat: from 1 on it is trained again with fresh random numbers.
+    ends there. repeat: from 1 on it is trained again with fresh random numbers. refit_epochs: if not 0, it is trained
+    on the rows of train and dev together, for so many epochs and to no other end.
     """
 
     number: int
     config: dict[str, Any]
     limits: tuple[tuple[int, float], ...] = ()
     repeat: int = 0
+    refit_epochs: int = 0
+
+    @property
+    def key(self) -> Key:
+        """What tells a training from the others of a run."""
+        return self.number, self.repeat, self.refit_epochs
 
 
 @dataclass(frozen=True)
@@ -61,8 +69,8 @@ class TrialResult:
     of engine.layout.HEALTH a list of one value per layer for each of them. weights: flat vector of the best epoch.
     reports: the best score so far at each rung of the study, infinity at those behind the epoch at
     which it was stopped or failed. survived: epochs at whose end it went on. epoch_updates,
-    epoch_flop: of one epoch. These three and the weights are not kept in
-    the journal.
+    epoch_flop: of one epoch. refit_epochs: as of its trial; its weights are then those of the last epoch, and its
+    dev scores are of rows that it was trained on. These four and the weights are not kept in the journal.
     """
 
     number: int
@@ -86,6 +94,12 @@ class TrialResult:
     epoch_updates: int = 0
     epoch_flop: float = 0.0
     repeat: int = 0
+    refit_epochs: int = 0
+
+    @property
+    def key(self) -> Key:
+        """What tells a training from the others of a run."""
+        return self.number, self.repeat, self.refit_epochs
 
     def rungs_gone_past(self, rungs: Sequence[int]) -> int:
         """At how many of the rungs it could be stopped, because it went on there."""
@@ -128,6 +142,14 @@ class Watcher(Protocol):
         ...
 
 
+def purpose(key: Key) -> str:
+    """What a training is for that is not its trial's first, for people; empty for that."""
+    _, repeat, refit_epochs = key
+    if refit_epochs:
+        return "training on train and dev together"
+    return f"training {repeat} for the finals" if repeat else ""
+
+
 def reported_metrics(task: str, metric: str) -> list[str]:
     """The metrics whose dev and train values are recorded: the optimised one first."""
     return [metric, *(name for name in TASK_METRICS[task] if name != metric)]
@@ -149,7 +171,7 @@ def run_trial(trial: Trial, data: SearchData, settings: TrialSettings, watch: Wa
     streams = (Purpose.INIT, Purpose.SHUFFLE, Purpose.DROPOUT, Purpose.AUGMENT)
     keys = tuple(stream_key(settings.seed, trial.number, purpose, trial.repeat) for purpose in streams)
     network = Network(
-        trial.config,
+        trial.config | ({"patience": 0} if trial.refit_epochs else {}),
         n_inputs=data.n_inputs,
         n_outputs=data.n_outputs,
         task=data.task,
@@ -158,7 +180,7 @@ def run_trial(trial: Trial, data: SearchData, settings: TrialSettings, watch: Wa
         image_shape=data.image_shape,
     )
     normalize = network.hyperparameters["normalize"]
-    train, dev = data.part("train", normalize), data.part("dev", normalize)
+    train, dev = _parts(trial, data, normalize)
     result = TrialResult(
         trial.number,
         trial.config,
@@ -166,13 +188,15 @@ def run_trial(trial: Trial, data: SearchData, settings: TrialSettings, watch: Wa
         parameters=network.parameters,
         started=began,
         repeat=trial.repeat,
+        refit_epochs=trial.refit_epochs,
     )
     skipped, watched = False, 0.0
     try:
         with memory_limit(settings.trial_memory):
             training = Training(network, train, dev)
             limits = iter(trial.limits)
-            epoch, limit = next(limits, (None, math.inf))
+            end = (trial.refit_epochs or None, math.inf)
+            epoch, limit = next(limits, end)
             while training.advance(until=epoch):
                 if settings.trial_timeout and time.perf_counter() - clock - watched > settings.trial_timeout:
                     result.error = f"timeout: longer than {settings.trial_timeout:g} s"
@@ -187,7 +211,9 @@ def run_trial(trial: Trial, data: SearchData, settings: TrialSettings, watch: Wa
                     if limit < best_scores(training, data.target_sd, settings.metric)[-1] < math.inf:
                         result.state = TrialState.PRUNED
                         break
-                    epoch, limit = next(limits, (None, math.inf))
+                    if epoch == trial.refit_epochs:
+                        break
+                    epoch, limit = next(limits, end)
             if watch:
                 watch(trial, training)
     except MemoryError:
@@ -200,6 +226,12 @@ def run_trial(trial: Trial, data: SearchData, settings: TrialSettings, watch: Wa
     if skipped:
         return replace(cut_short(result, 0, (training.epochs,), settings.metric), reports=result.reports)
     return result
+
+
+def _parts(trial: Trial, data: SearchData, normalize: str) -> tuple[Any, Any]:
+    """The rows to train on, and those of dev."""
+    train, dev = data.part("train", normalize), data.part("dev", normalize)
+    return train.joined(dev) if trial.refit_epochs else train, dev
 
 
 def best_scores(training: Any, target_sd: float, metric: str) -> np.ndarray:
@@ -234,9 +266,10 @@ def _record(
     if not ended:
         return
     result.state = TrialState.COMPLETE
-    result.best_epoch = training.best_epoch
+    result.best_epoch = result.refit_epochs or training.best_epoch
+    weights = training.latest if result.refit_epochs else training.best
     for name, rows in (("dev", dev), ("train", train)):
-        _, found = network.evaluate(training.best, rows)
+        _, found = network.evaluate(weights, rows)
         for metric in reported_metrics(data.task, settings.metric):
             scale = data.target_sd if metric in SCALED_METRICS else 1.0
             value = found.get(metric, math.nan) * scale
@@ -249,7 +282,7 @@ def _record(
     if network.hyperparameters["schedule"] == "rising":
         result.state = TrialState.PRUNED  # a test of learning rates, which ends at the largest: no model to be chosen
         return
-    result.weights = training.best
+    result.weights = weights
 
 
 def cut_short(result: TrialResult, rung: int, rungs: Sequence[int], metric: str) -> TrialResult:

@@ -18,9 +18,9 @@ FLOORS = {
     "errors": 0, "files": 0.5, "memory": 0.5, "seeds": 0.5, "strict_yaml": 0.5, "threads": 0.5,
     "space": 1, "data": 1, "engine": 1,
     "space_text": 2, "space_checks": 2, "given": 2.3, "config": 2.5,
-    "surrogate": 1, "trial": 3, "diagnosis": 3.2, "model": 3.5,
+    "surrogate": 1, "trial": 3, "diagnosis": 3.2, "ensemble": 3.4, "model": 3.5,
     "cost": 4, "export": 4, "strategies": 4, "executors": 4, "run_directory": 4,
-    "report": 4.5, "study": 5, "finals": 5.5,
+    "report": 4.5, "study": 5, "finals": 5.5, "final_model": 5.6,
     "cli": 6, "api": 7, "estimators": 3, "__main__": 7,
 }  # fmt: skip
 

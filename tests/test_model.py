@@ -12,7 +12,7 @@ from hpsearch import strict_yaml
 from hpsearch.data.reading import bundled_path, read_table
 from hpsearch.data.sharing import load_shared
 from hpsearch.errors import HpsearchError, RunError, StorageError
-from hpsearch.model import DESCRIPTION, WEIGHTS, Model, saved_trial
+from hpsearch.model import DESCRIPTION, WEIGHTS, Member, Model, mean_of, saved_identity
 from hpsearch.trial import Trial, TrialSettings, reported_metrics, run_trial
 
 CONFIG = {"hidden": [24, 12], "epochs": 15, "normalize": "standard", "learning_rate": 0.01, "batch_size": 16}
@@ -52,7 +52,7 @@ def refused(folder):
     message = str(caught.value)
     assert message.startswith(f"{folder}")
     assert "\n" not in message
-    assert saved_trial(folder) is None
+    assert saved_identity(folder) is None
     return message
 
 
@@ -77,12 +77,13 @@ def put_weights(folder, content):
 def test_a_loaded_model_is_the_one_that_was_saved(saved, result, wine):
     model = Model.load(saved)
     before = Model.of_trial(result, wine, "log_loss")
-    assert model.weights.tobytes() == result.weights.tobytes()
-    assert model.network.sizes.tolist() == [13, 24, 12, 3]
-    assert model.network.hyperparameters == before.network.hyperparameters
+    (member,) = model.members
+    assert member.weights.tobytes() == result.weights.tobytes()
+    assert member.network.sizes.tolist() == [13, 24, 12, 3]
+    assert member.network.hyperparameters == before.members[0].network.hyperparameters
     assert (model.trial, model.task, model.metric) == (4, "classification", "log_loss")
     assert model.classes == wine.classes
-    assert saved_trial(saved) == 4
+    assert saved_identity(saved) == model.identity == (4, ((4, 0, 1, 0),))
     frame = read_table(bundled_path("wine"))
     assert model.predict(frame)[0].tobytes() == before.predict(frame)[0].tobytes()
     assert model.predict(frame)[1].tolist() == before.predict(frame)[1].tolist()
@@ -98,13 +99,14 @@ def test_the_files_are_what_others_can_read(saved, result):
     assert {path.name for path in saved.iterdir()} == {WEIGHTS, DESCRIPTION}
     tensors = safetensors.numpy.load_file(saved / WEIGHTS)
     assert {name: tensor.shape for name, tensor in tensors.items()} == {
-        "layers.0.weight": (13, 24), "layers.0.bias": (24,),
-        "layers.1.weight": (24, 12), "layers.1.bias": (12,),
-        "layers.2.weight": (12, 3), "layers.2.bias": (3,),
+        "networks.0.layers.0.weight": (13, 24), "networks.0.layers.0.bias": (24,),
+        "networks.0.layers.1.weight": (24, 12), "networks.0.layers.1.bias": (12,),
+        "networks.0.layers.2.weight": (12, 3), "networks.0.layers.2.bias": (3,),
     }  # fmt: skip
-    flat = np.concatenate([tensors[f"layers.{i}.{part}"].ravel() for i in range(3) for part in ("weight", "bias")])
+    names = [f"networks.0.layers.{i}.{part}" for i in range(3) for part in ("weight", "bias")]
+    flat = np.concatenate([tensors[name].ravel() for name in names])
     assert flat.tobytes() == result.weights.tobytes()
-    description = strict_yaml.read_plain(saved / DESCRIPTION)
+    (description,) = strict_yaml.read_plain(saved / DESCRIPTION)["networks"]
     assert description["layers"] == [13, 24, 12, 3]
     assert description["hyperparameters"]["activation"] == "silu"
     assert description["hyperparameters"]["learning_rate"] == 0.01
@@ -115,9 +117,10 @@ def test_a_network_by_hand_from_the_files_predicts_the_same(saved):
     model = Model.load(saved)
     frame = read_table(bundled_path("wine"))
     tensors = safetensors.numpy.load_file(saved / WEIGHTS)
-    a = model.inputs(frame).astype(np.float64)
+    a = model.normalizers["standard"].transform(model.features(frame)).astype(np.float64)
     for layer in range(3):
-        z = a @ tensors[f"layers.{layer}.weight"].astype(np.float64) + tensors[f"layers.{layer}.bias"]
+        weight, bias = (tensors[f"networks.0.layers.{layer}.{part}"].astype(np.float64) for part in ("weight", "bias"))
+        z = a @ weight + bias
         a = z / (1 + np.exp(-z)) if layer < 2 else np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(model.predict(frame)[0], a, rtol=0, atol=3e-6)
 
@@ -128,16 +131,24 @@ def test_a_network_by_hand_from_the_files_predicts_the_same(saved):
 def test_a_loaded_model_judges_dev_and_train_as_the_trial_did(saved, result, wine):
     model = Model.load(saved)
     for part in ("dev", "train"):
-        found = model.judge(wine.part(part, "standard"))
+        _, found = model.members[0].network.evaluate(model.members[0].weights, wine.part(part, "standard"))
         for name in reported_metrics("classification", "log_loss"):
             assert found[name] == result.metrics[f"{part}_{name}"]
 
 
 def test_a_loaded_regression_judges_as_the_trial_did(tmp_path, line_result, line_data):
     Model.of_trial(line_result, line_data, "rmse").save(tmp_path / "model")
-    found = Model.load(tmp_path / "model").judge(line_data.part("dev", "robust_clip"))
+    (member,) = Model.load(tmp_path / "model").members
+    _, found = member.network.evaluate(member.weights, line_data.part("dev", "robust_clip"))
     for name in reported_metrics("regression", "rmse"):
-        assert found[name] == line_result.metrics[f"dev_{name}"]
+        scale = 1.0 if name == "r2" else line_data.target_sd
+        assert found[name] * scale == line_result.metrics[f"dev_{name}"]
+
+
+def inputs_of(model, frame):
+    """What the network of a model of one network is given."""
+    (normalizer,) = model.normalizers.values()
+    return normalizer.transform(model.features(frame))
 
 
 def rows_of_part(inputs, part):
@@ -151,7 +162,7 @@ def test_predictions_of_dev_rows_have_the_recorded_scores(saved, result, wine):
     model = Model.load(saved)
     frame = read_table(bundled_path("wine"))
     dev = wine.part("dev", "standard")
-    rows = rows_of_part(model.inputs(frame), dev)
+    rows = rows_of_part(inputs_of(model, frame), dev)
     scores, trust = model.predict(frame)
     assert scores.shape == (178, 3)
     np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-6)
@@ -170,7 +181,7 @@ def test_predicted_values_have_the_unit_of_the_target(tmp_path, line_result, lin
     model = Model.load(tmp_path / "model")
     frame = read_table(line_file)
     dev = line_data.part("dev", "robust_clip")
-    rows = rows_of_part(model.inputs(frame), dev)
+    rows = rows_of_part(inputs_of(model, frame), dev)
     predicted, trust = model.predict(frame)
     assert trust is None
     assert predicted.shape == (120, 1)
@@ -202,15 +213,16 @@ def test_a_model_with_every_part_comes_back_to_the_bit(tmp_path, wine):
     before = Model.of_trial(result, wine, "log_loss")
     before.save(tmp_path / "model")
     model = Model.load(tmp_path / "model")
-    assert model.weights.tobytes() == before.weights.tobytes()
+    (member,) = model.members
+    assert member.weights.tobytes() == before.members[0].weights.tobytes()
     tensors = safetensors.numpy.load_file(tmp_path / "model" / WEIGHTS)
-    assert {name for name in tensors if name.startswith("layers.1")} == {
-        f"layers.1.{part}" for part in ("weight", "bias", "gain", "mean", "variance")
+    assert {name for name in tensors if name.startswith("networks.0.layers.1")} == {
+        f"networks.0.layers.1.{part}" for part in ("weight", "bias", "gain", "mean", "variance")
     }
     frame = read_table(bundled_path("wine"))
     scores, trust = model.predict(frame)
     assert scores.tobytes() == before.predict(frame)[0].tobytes()
-    shares, supports = model.network.predict(model.weights, _Rows(model.inputs(frame)))
+    shares, supports = member.network.predict(member.weights, _Rows(inputs_of(model, frame)))
     np.testing.assert_allclose(shares, supports / supports.sum(axis=1, keepdims=True), rtol=1e-5)
     enough = (supports >= 0.5).sum(axis=1)
     assert trust.tolist() == [{0: "low", 1: "ok"}.get(count, "ambiguous") for count in enough]
@@ -222,6 +234,74 @@ class _Rows:
 
     def __init__(self, inputs):
         self.inputs = inputs
+
+
+# --- Several networks ---
+
+
+@pytest.fixture(scope="session")
+def other_result(wine):
+    """Another network, on inputs of another scale."""
+    config = {"hidden": [7], "epochs": 9, "normalize": "robust_clip", "output": "logistic", "batch_size": 16}
+    return run_trial(Trial(9, config), wine, TrialSettings(0, "log_loss"))
+
+
+@pytest.fixture
+def voting(tmp_path, result, other_result, wine):
+    """A folder with a model of two networks, one of which has two votes of three."""
+    members = [Member.of(one, wine.preparation, "log_loss", votes=n) for one, n in ((result, 2), (other_result, 1))]
+    Model.of(4, members, wine, "log_loss").save(tmp_path / "voting")
+    return tmp_path / "voting"
+
+
+def test_networks_that_vote_predict_their_weighted_mean(voting, result, other_result, wine):
+    frame = read_table(bundled_path("wine"))
+    one, other = (Model.of_trial(one, wine, "log_loss").predict(frame)[0] for one in (result, other_result))
+    model = Model.load(voting)
+    assert model.identity == saved_identity(voting) == (4, ((4, 0, 2, 0), (9, 0, 1, 0)))
+    assert list(model.normalizers) == ["robust_clip", "standard"]
+    scores, trust = model.predict(frame)
+    np.testing.assert_allclose(scores, (2 * one.astype(float) + other) / 3, atol=1e-7)
+    assert trust.tolist() == np.where(scores.max(axis=1) >= 0.5, "ok", "low").tolist(), "no support: one is a softmax"
+    assert model.parameters == sum(member.network.parameters for member in model.members)
+
+
+def test_a_single_network_among_others_predicts_as_alone(tmp_path, result, wine):
+    """Three votes for one network are that network."""
+    frame = read_table(bundled_path("wine"))
+    alone = Model.of_trial(result, wine, "log_loss")
+    Model.of(4, [Member.of(result, wine.preparation, "log_loss", votes=3)], wine, "log_loss").save(tmp_path / "m")
+    assert Model.load(tmp_path / "m").predict(frame)[0].tobytes() == alone.predict(frame)[0].tobytes()
+
+
+def test_the_mean_counts_votes():
+    arrays = [np.full((2, 1), value, np.float32) for value in (1, 4)]
+    assert mean_of(arrays, [2, 1]).tolist() == [[2.0], [2.0]]
+    assert mean_of(arrays, [2, 1]).dtype == np.float32
+    assert mean_of(arrays[:1], [5]) is arrays[0]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("votes", 0), ("votes", 1.5), ("votes", None), ("repeat", -1), ("refit_epochs", "3"), ("trial", True), ("layers", [13, 7, 4]),
+     ("hyperparameters", {}), ("extra", 1)],
+)  # fmt: skip
+def test_a_network_with_an_impossible_description_is_refused(voting, key, value):
+    networks = strict_yaml.read_plain(voting / DESCRIPTION)["networks"]
+    networks[1][key] = value
+    change(voting, networks=networks)
+    assert "not a whole model" in refused(voting)
+
+
+@pytest.mark.parametrize("change_normalizers", [lambda n: {}, lambda n: {**n, "standard": n["robust_clip"]}])
+def test_networks_without_their_scaling_are_refused(voting, change_normalizers):
+    change(voting, normalizers=change_normalizers(strict_yaml.read_plain(voting / DESCRIPTION)["normalizers"]))
+    assert "not a whole model" in refused(voting)
+
+
+def test_no_network_is_no_model(saved):
+    change(saved, networks=[])
+    assert "networks: there is none" in refused(saved)
 
 
 # --- What was done to it ---
@@ -254,12 +334,12 @@ def test_cut_weights_are_refused_with_any_checksum(saved, size):
 
 
 def test_the_weights_of_another_network_are_refused(saved):
-    tensors = safetensors.numpy.load_file(saved / WEIGHTS)
+    tensors, first = safetensors.numpy.load_file(saved / WEIGHTS), "networks.0.layers."
     changed = [
-        {name: tensor for name, tensor in tensors.items() if name != "layers.1.bias"},
-        tensors | {"layers.1.bias": np.zeros(13, np.float32)},
-        tensors | {"layers.0.weight": np.ascontiguousarray(tensors["layers.0.weight"].T)},
-        tensors | {"layers.2.bias": np.zeros(3, np.float64)},
+        {name: tensor for name, tensor in tensors.items() if name != f"{first}1.bias"},
+        tensors | {f"{first}1.bias": np.zeros(13, np.float32)},
+        tensors | {f"{first}0.weight": np.ascontiguousarray(tensors[f"{first}0.weight"].T)},
+        tensors | {f"{first}2.bias": np.zeros(3, np.float64)},
     ]
     for other in changed:
         put_weights(saved, safetensors.numpy.save(other))
@@ -271,18 +351,18 @@ def test_new_weights_beside_an_old_description_are_no_model(saved, result, wine)
     description = (saved / DESCRIPTION).read_bytes()
     other = run_trial(Trial(5, CONFIG), wine, TrialSettings(0, "log_loss"))
     Model.of_trial(other, wine, "log_loss").save(saved)
-    assert saved_trial(saved) == 5
+    assert saved_identity(saved) == (5, ((5, 0, 1, 0),))
     (saved / DESCRIPTION).write_bytes(description)
     assert "one of the two was changed" in refused(saved)
 
 
-@pytest.mark.parametrize("text", ["", "4", "[]", "text", "format: 2", "format: null", "form: 1"])
+@pytest.mark.parametrize("text", ["", "4", "[]", "text", "format: 3", "format: null", "form: 1"])
 def test_a_description_of_something_else_is_refused(saved, text):
     (saved / DESCRIPTION).write_text(text)
     assert "not a model of this version" in refused(saved)
 
 
-@pytest.mark.parametrize("key", ["trial", "metric", "layers", "hyperparameters", "weights_sha256"])
+@pytest.mark.parametrize("key", ["trial", "metric", "networks", "normalizers", "weights_sha256"])
 def test_a_description_without_one_of_its_keys_is_refused(saved, key):
     change(saved, **{key: "LEFT OUT"})
     refused(saved)

@@ -28,9 +28,9 @@ def test_by_itself_a_short_search_has_two_finalists(top, trainings):
     assert needed() == START_SECONDS + HEADROOM * trainings
 
 
-@pytest.mark.parametrize(("top", "share"), [(None, 4), (5, 2)])
+@pytest.mark.parametrize(("top", "share"), [(None, 3), (5, 2)])
 def test_there_are_as_many_finalists_as_there_is_time_for(top, share):
-    """By itself in a quarter of the time, if asked for in half of it; two or none."""
+    """By itself in a third of the time, if asked for in half of it; two or none."""
     trials = record(*(result(n, score=n, seconds=1.0) for n in range(50)))
     for fitting, trainings in ((5, 15), (3, 9), (2, 6)):
         needed = START_SECONDS + HEADROOM * trainings

@@ -66,7 +66,7 @@ def evaluate(
         raise RunError(f"{run / 'model'}: the model of trial {model.trial}, which this run does not have")
     part = _rows_to_judge(run, source, study, record, model)
     start_engine(say)
-    found = {"trial": model.trial, **judge_rows(model, part)}
+    found = {"trial": model.trial, **judge_rows(model.preparation.target, part, *model.outputs(part.inputs))}
     if source is not None:
         found |= {"data": str(Path(source).absolute()), "sha256": sha256(source)}
         if found["sha256"] == record.data["sha256"]:
@@ -85,14 +85,13 @@ def _rows_to_judge(run: Path, source: str | None, study: StudyConfig, record: Ru
     from hpsearch.data.dataset import load_new_part, load_test_part
     from hpsearch.data.reading import sha256
 
-    prepared = {"preparation": model.preparation, "normalizer": model.normalizer}
     if source is not None:
-        return load_new_part(source, **prepared)
+        return load_new_part(source, preparation=model.preparation)
     if sha256(study.data.source) != record.data["sha256"]:
         raise RunError(f"{study.data.source}: not the file that the search used; its checksum has changed")
     if study.data.split.test == 0:
         raise RunError(f"{run}: the study has no test part (data.split.test is 0); name a table to evaluate on")
-    return load_test_part(**study.data.loading(), **prepared)
+    return load_test_part(**study.data.loading(), preparation=model.preparation)
 
 
 def _simpler(record: RunRecord, model: Model) -> dict[str, dict[str, float]]:

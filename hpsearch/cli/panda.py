@@ -13,7 +13,7 @@ import typer
 
 from hpsearch.cli.printing import readable
 from hpsearch.diagnosis.trials import diagnose
-from hpsearch.trial import TrialResult, TrialState, curves_of, health_of
+from hpsearch.trial import TrialResult, TrialState, curves_of, health_of, purpose
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,8 +112,9 @@ class PandaView:
         self._best = best
         metric = self._directory.record.metric
         score = result.error if result.state is TrialState.FAIL else readable(result.metrics.get(f"dev_{metric}"))
-        what = f"training {result.repeat} for the finals" if result.repeat else self._step[1]
-        word = "" if result.repeat else self._directory.record.diagnosis(result)
+        again = purpose(result.key)
+        word = "" if again else self._directory.record.diagnosis(result)
+        what = again or self._step[1]
         self._console.print(f"trial {result.number}  {score}  {word}  {what}", markup=False, soft_wrap=True)
 
     def tick(self) -> None:
@@ -121,7 +122,7 @@ class PandaView:
 
     def watch(self, trial: Trial, training: Any) -> bool:
         """Draw the training; whether it is to end here."""
-        if self._step[0] != trial.number and not trial.repeat:
+        if self._step[0] != trial.number and not purpose(trial.key):
             self._step = trial.number, told_step(self._strategy, trial.number)
         if time.monotonic() - self._drawn > REDRAW_SECONDS:
             self._draw(trial, training)
@@ -129,7 +130,7 @@ class PandaView:
 
     def _obey(self, key: str, trial: Trial, training: Any) -> bool:
         action = KEYS.get(key)
-        if action is None or (action == "skip" and (trial.repeat or not training.epochs)):
+        if action is None or (action == "skip" and (purpose(trial.key) or not training.epochs)):
             return False  # a finalist's mean is of whole trainings
         self._note(action, trial, training)
         if action == "pause":
@@ -154,8 +155,9 @@ class PandaView:
         lines = picture(self._directory.record, trial, training, curves, self._console.size.width)
         best = self._best or self._directory.record.best()
         metric = self._directory.record.metric
-        again = f", training {trial.repeat} for the finals" if trial.repeat else f" of {self._total}  {self._step[1]}"
-        title = f"trial {trial.number}{again}"
+        again = purpose(trial.key)
+        what = f", {again}" if again else f" of {self._total}  {self._step[1]}"
+        title = f"trial {trial.number}{what}"
         if best is not None:
             lines.append(f"best so far: {metric} {readable(best.metrics[f'dev_{metric}'])} (trial {best.number})")
         if self._keyboard.listening:

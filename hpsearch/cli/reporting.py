@@ -71,25 +71,26 @@ def report(
 def _examined(run: Path, record: RunRecord, winner: TrialResult) -> RunRecord:
     """The record with what a look at the winner's model and the data found; raises what keeps one from looking."""
     from hpsearch.cli.progress import say
-    from hpsearch.config import StudyConfig
+    from hpsearch.config import StudyConfig, wanted_normalizations
     from hpsearch.data.dataset import load_dataset
     from hpsearch.data.reading import sha256
     from hpsearch.engine.network import start_engine
-    from hpsearch.model import Model
+    from hpsearch.model import Member
     from hpsearch.report.examination import NORMALIZATION, examine
     from hpsearch.run_directory.directory import reopen
     from hpsearch.run_directory.record import RunRecord
+    from hpsearch.trial import Trial, TrialSettings, run_trial
 
-    model = Model.load(run / "model")
-    if model.trial != winner.number:
-        raise RunError(f"{run / 'model'}: holds trial {model.trial}, the winner is {winner.number}")
     study = StudyConfig.model_validate(record.study)
     if sha256(study.data.source) != record.data["sha256"]:
         raise RunError(f"{study.data.source}: not the file that the search used; its checksum has changed")
     with reopen(run) as directory:
-        data = load_dataset(
-            **study.data.loading(), normalize=(model.network.hyperparameters["normalize"], NORMALIZATION)
-        )
+        data = load_dataset(**study.data.loading(), normalize=(*wanted_normalizations(study), NORMALIZATION))
         start_engine(say)
-        directory.note([examine(model, winner, data, study.seed, say)])
+        winner.weights = directory.weights.get(winner.key)
+        if winner.weights is None:
+            say(f"training trial {winner.number} once more, for its network ...")
+            winner = run_trial(Trial(winner.number, winner.config), data, TrialSettings(study.seed, study.metric))
+        member = Member.of(winner, data.preparation, study.metric)
+        directory.note([examine(member, winner, data, study, say)])
     return RunRecord.load(run)

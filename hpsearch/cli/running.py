@@ -21,14 +21,16 @@ if TYPE_CHECKING:
     from hpsearch.cli.panda import LedgerKeeper, PandaView
     from hpsearch.cli.planning import Plan
     from hpsearch.executors.base import Executor
+    from hpsearch.final_model import FinalModel
     from hpsearch.finals import Finals, TimeForFinals
     from hpsearch.run_directory.directory import RunDirectory
     from hpsearch.run_directory.record import RunRecord
-    from hpsearch.study import StopRules, Study
+    from hpsearch.study import StopRules
     from hpsearch.trial import Trial, TrialResult
 
 CONTENDERS = 4  # times as many trials as there are finalists keep their weights, for who they will be is not known yet
 MOST_CONTENDERS = 50
+REFITS = 6  # networks with votes that there should be time to train again
 WHY = {"timeout": "the time is over", "goal": "the goal is reached", "stopped": "ended by hand"}
 
 
@@ -128,7 +130,6 @@ class SearchRun:
 
     def _run(self, style: ProgressStyle, began: float) -> None:
         from hpsearch.engine.cache import ensure_compiled
-        from hpsearch.finals import most_finalists
         from hpsearch.run_directory.directory import open_run
         from hpsearch.study import StopRules, Study
 
@@ -147,11 +148,13 @@ class SearchRun:
             provenance(plan.data.sha256, self._command),
             overwrite=self._overwrite,
             earlier=plan.earlier,
+            keep=self._kept_weights(),
         ) as directory:
             self._record = record = directory.record
             done = sum(number in record.results for number in self._numbers) if record.results else 0
             finals = self._finals(directory)
-            idle = done == len(self._numbers) and finals is None
+            self._final_model = final_model = self._make_final_model(directory)
+            idle = done == len(self._numbers) and finals is None and final_model.done()
             self._announce(done, idle=idle)
             if not idle:
                 ensure_compiled(say)
@@ -168,11 +171,8 @@ class SearchRun:
                 with self._executor(directory, idle=idle) as executor:
                     time_for_finals = self._time_for_finals(executor.slots)
                     self._stop = replace(stop, reserved=time_for_finals)
-                    contenders = min(CONTENDERS * most_finalists(plan.study.finalists.top), MOST_CONTENDERS)
                     observer = self._observer(progress, directory)
-                    study = Study(
-                        directory, plan.strategy, self._numbers, self._stop, self._cost, plan.pruner, contenders
-                    )
+                    study = Study(directory, plan.strategy, self._numbers, self._stop, self._cost, plan.pruner)
                     try:
                         self._reason = study.run(executor, observer, lambda result: self._keep(directory, result))
                     finally:
@@ -182,15 +182,16 @@ class SearchRun:
                     if self._reason in WHY and not self._quiet:
                         trials = counted(len(self._numbers), "trial")
                         say(f"{WHY[self._reason]} after {len(record.counted())} of {trials}")
-                    if self._reason == "done" or (self._reason == "timeout" and time_for_finals()):
-                        self._stop = stop  # now until the very end of the time
+                    self._stop = stop  # now until the very end of the time
+                    fitting = time_for_finals.finalists if self._reason == "timeout" else None
+                    if self._reason == "done" or fitting:
                         executor.abandon()
-                        fitting = time_for_finals.finalists if self._reason == "timeout" else None
                         self._run_finals(directory, executor, style, fitting)
                     elif self._reason == "timeout" and time_for_finals.needed and not self._quiet:
                         say(f"no finals: those of two trials would take about {time_for_finals.needed:.0f} s")
-                if signals.received is None:
-                    self._complete_model(directory, study)
+                    if signals.received is None and not idle:
+                        executor.abandon()
+                        self._complete_model(directory, executor, style)
         if signals.received is not None:
             self._say_how_to_go_on("interrupted")
             raise InterruptedBySignalError(signals.received)
@@ -225,6 +226,8 @@ class SearchRun:
             slots=slots,
             preparing=plan.load_seconds * wanted.seeds if plan.split_again else 0.0,
             timeout=plan.study.budget.timeout or math.inf,
+            refits=0 if not plan.study.refit else min(REFITS, plan.study.votes() or 1),
+            longer=1 + plan.data.rows["dev"] / plan.data.rows["train"],
         )
 
     def _run_finals(self, directory: RunDirectory, executor: Executor, style: ProgressStyle, most: int | None) -> None:
@@ -303,7 +306,9 @@ class SearchRun:
 
     def _watch(self, trial: Trial, training: Any) -> bool | None:
         """Show the one model that is trained (panda); whether it is to end here."""
-        if trial.number != self._shown and not trial.repeat and isinstance(self._watcher, Progress):
+        from hpsearch.trial import purpose
+
+        if trial.number != self._shown and not purpose(trial.key) and isinstance(self._watcher, Progress):
             self._shown = trial.number
             step = getattr(self._plan.strategy, "step", None)
             if step and not self._quiet:
@@ -346,21 +351,36 @@ class SearchRun:
 
         Model.of_trial(result, self._plan.data, self._plan.study.metric).save(directory.folder / "model")
 
-    def _complete_model(self, directory: RunDirectory, study: Study) -> None:
-        """Make sure that model/ holds the winner; after finals, a crash or an early end it may hold another."""
-        from hpsearch.model import saved_trial
+    def _kept_weights(self) -> int:
+        """Of how many of the best trials the weights are kept."""
+        from hpsearch.finals import most_finalists
 
-        winner = directory.record.best()
-        if winner is None or saved_trial(directory.folder / "model") == winner.number:
-            return
-        if trained := study.trained(winner.number):
-            self._keep(directory, trained)
-            return
-        from hpsearch.trial import Trial, TrialSettings, run_trial
+        study = self._plan.study
+        return max(study.ensemble.top, min(CONTENDERS * most_finalists(study.finalists.top), MOST_CONTENDERS))
 
-        settings = TrialSettings(self._plan.study.seed, self._plan.study.metric)
-        say(f"training trial {winner.number} once more, for its model ...")
-        self._keep(directory, run_trial(Trial(winner.number, winner.config), self._plan.data, settings))
+    def _make_final_model(self, directory: RunDirectory) -> FinalModel:
+        from hpsearch.final_model import FinalModel
+
+        study, whole = self._plan.study, self._wants_finals()
+        return FinalModel(
+            directory,
+            self._plan.data,
+            metric=study.metric,
+            seed=study.seed,
+            votes=study.votes() if whole else 0,
+            top=study.ensemble.top,
+            refit=study.refit and whole,
+            say=(lambda _: None) if self._quiet else say,
+        )
+
+    def _complete_model(self, directory: RunDirectory, executor: Executor, style: ProgressStyle) -> None:
+        """Choose who votes, train on train and dev together, and see to it that model/ holds what is to be used."""
+
+        def observe(trainings: int) -> Progress | PandaView:
+            self._watcher = self._view(style, directory, trainings, 0, unit="trainings")
+            return self._watcher
+
+        self._final_model.complete(executor, observe, self._stop)
 
     def print_result(self, form: Format, *, require_goal: bool) -> None:
         """Print the winner; raise what makes the exit code other than 0."""

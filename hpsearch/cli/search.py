@@ -160,6 +160,22 @@ def search(
             help="Train the K best again, with fresh seeds; choose by the mean. 0: no [5; fewer if few trials].",
         ),
     ] = None,
+    refit: Annotated[
+        bool | None,
+        typer.Option(
+            "--refit/--no-refit",
+            envvar="HPSEARCH_REFIT",
+            help="Train the winner on train and dev together, at the end.",
+        ),
+    ] = None,
+    ensemble: Annotated[
+        bool | None,
+        typer.Option(
+            "--ensemble/--no-ensemble",
+            envvar="HPSEARCH_ENSEMBLE",
+            help="Let several of the best networks vote, if that is better beyond noise [panda: no].",
+        ),
+    ] = None,
     lag: Annotated[
         str | None,
         typer.Option(
@@ -228,6 +244,7 @@ def search(
     debug: Annotated[bool, typer.Option("--debug", help="Show the place of an error.")] = False,  # noqa: ARG001 - read by app.main
 ) -> None:
     """Find out what is to be run, and run it."""
+    from hpsearch.config import VOTES
     from hpsearch.strategies.base import GivenStrategy
 
     began = time.monotonic()
@@ -250,6 +267,7 @@ def search(
         "budget.trial_memory": trial_memory, "goal": goal, "max_failures": max_failures,
         "human_error": human_error,
         "strategy.lag": lag, "prune": prune, "finalists.top": finalists, "from": earlier,
+        "refit": refit, "ensemble.size": None if ensemble is None else VOTES * ensemble,
         "strategy.plain": plain or None,
     }  # fmt: skip
     overrides |= {key: value for key, value in flags.items() if value is not None}

@@ -39,6 +39,9 @@ def study_text(study: StudyConfig) -> str:
         f"prune: {study.prune}".ljust(29) + "# false: no trial is stopped for being worse than most on its way",
         f"finalists: {{top: null, seeds: {study.finalists.seeds}}}".ljust(34)
         + "# train the best again; null: five, fewer in a short search",
+        f"refit: {_flow(study.refit)}".ljust(29) + "# train the winner on train and dev together, once it is known",
+        f"ensemble: {{size: {_flow(study.ensemble.size)}, top: {study.ensemble.top}}}".ljust(34)
+        + "# at most so many votes for networks of the top trials; 0: the winner alone",
         "# from: runs/earlier         # begin with the results of a run; '@trials.csv': run the rows of a table",
         "space:                       # a number or word is fixed, a list is a choice, low and high are a range",
     ]

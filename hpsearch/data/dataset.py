@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from hpsearch.data.target import Target
 
+SPLIT = (0.6, 0.2, 0.2)  # shares of train, dev and test
 _UNEVEN = 0.05
 
 
@@ -128,7 +129,7 @@ def load_dataset(
     *,
     target: str | None = None,
     task: str = "auto",
-    split: Sequence[float] = (0.6, 0.2, 0.2),
+    split: Sequence[float] = SPLIT,
     split_seed: int = 0,
     group: str | None = None,
     stratify_by: str | None = None,
@@ -207,38 +208,32 @@ def load_dataset(
 
 
 def load_test_part(
-    source: str | Path,
-    *,
-    preparation: Preparation,
-    normalizer: Normalizer,
-    split: Sequence[float] = (0.6, 0.2, 0.2),
-    split_seed: int = 0,
-    **description: Any,
+    source: str | Path, *, preparation: Preparation, normalizer: Normalizer | None = None, **keywords: Any
 ) -> Part:
-    """Open the sealed test part of the source, by the same keywords as `load_dataset`. Raises DataError."""
-    table = _open(source, split=split, split_seed=split_seed, **description)
+    """Open the sealed test part of the source, by the same keywords as `load_dataset`. Raises DataError.
+
+    Without a normalizer its inputs are features that are not scaled yet.
+    """
+    table = _open(source, **keywords)
     if not len(table.rows["test"]):
         raise DataError("there is no sealed test part (split.test is 0); name a data file to evaluate on")
     return _prepare(table.frame[table.rows["test"]], preparation, normalizer)
 
 
 def load_inputs(
-    source: str | Path,
-    *,
-    preparation: Preparation,
-    normalizer: Normalizer,
-    split: Sequence[float] = (0.6, 0.2, 0.2),
-    split_seed: int = 0,
-    **description: Any,
+    source: str | Path, *, preparation: Preparation, normalizer: Normalizer, **keywords: Any
 ) -> dict[str, np.ndarray]:
     """The inputs (rows, features) of every part that has rows, by the same keywords as `load_dataset`; no labels."""
-    table = _open(source, split=split, split_seed=split_seed, **description)
+    table = _open(source, **keywords)
     raw = {name: preparation.transform(table.frame, rows) for name, rows in table.rows.items() if len(rows)}
     return {name: normalizer.transform(inputs, out=inputs) for name, inputs in raw.items()}
 
 
-def load_new_part(source: str | Path, *, preparation: Preparation, normalizer: Normalizer) -> Part:
-    """Prepare all rows of another file that have a target, to evaluate a model on. Raises DataError."""
+def load_new_part(source: str | Path, *, preparation: Preparation, normalizer: Normalizer | None = None) -> Part:
+    """Prepare all rows of another file that have a target, to evaluate a model on. Raises DataError.
+
+    Without a normalizer its inputs are features that are not scaled yet.
+    """
     frame = read_table(source)
     name = preparation.target.name
     if name not in frame.columns:
@@ -250,10 +245,10 @@ def load_new_part(source: str | Path, *, preparation: Preparation, normalizer: N
     return _prepare(frame, preparation, normalizer)
 
 
-def _prepare(frame: pl.DataFrame, preparation: Preparation, normalizer: Normalizer) -> Part:
+def _prepare(frame: pl.DataFrame, preparation: Preparation, normalizer: Normalizer | None) -> Part:
     inputs = preparation.transform(frame)
     outputs = _outputs(frame[preparation.target.name], preparation.target)
-    return Part(normalizer.transform(inputs, out=inputs), *outputs)
+    return Part(inputs if normalizer is None else normalizer.transform(inputs, out=inputs), *outputs)
 
 
 def _outputs(values: pl.Series, target: Target) -> tuple[np.ndarray, np.ndarray]:
@@ -266,8 +261,8 @@ def _outputs(values: pl.Series, target: Target) -> tuple[np.ndarray, np.ndarray]
 def _open(
     source: str | Path,
     *,
-    split: Sequence[float],
-    split_seed: int,
+    split: Sequence[float] = SPLIT,
+    split_seed: int = 0,
     image_shape: Sequence[int] | str | None = "auto",
     repeat: int = 0,
     **keywords: Any,

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Iterable
 
+    Scorer = Callable[[np.ndarray], float | None]
+
+CLASS_METRICS = ("log_loss", "error", "accuracy", "balanced_accuracy", "auc")
 RESAMPLES = 1000
 FEWER_RESAMPLES = 200
 MANY_ROWS = 20_000  # from here on FEWER_RESAMPLES do
@@ -27,32 +30,65 @@ class Interval:
     high: float
 
 
-def class_scorer(shares: np.ndarray, labels: np.ndarray) -> Callable[[np.ndarray], dict[str, float]]:
-    """The metrics of predicted shares (rows, classes) for labels (rows,), as a function of how often each row counts.
+def class_scorer(
+    shares: np.ndarray, labels: np.ndarray, wanted: Collection[str] = CLASS_METRICS
+) -> Callable[[np.ndarray], dict[str, float]]:
+    """The wanted metrics of predicted shares (rows, classes) for labels (rows,), by how often each row counts.
 
     As the engine has them: balanced accuracy and AUC are means over the classes that are there, one class against the
     rest where there are more than two. What is not defined is left out.
     """
     k = shares.shape[1]
-    losses = -np.log(np.maximum(shares[np.arange(len(labels)), labels].astype(float), LEAST_SHARE))
-    right = (shares.argmax(1) == labels).astype(float)
-    ranked = [(np.unique(shares[:, c], return_inverse=True)[1], labels == c) for c in ([1] if k == 2 else range(k))]
+    makers = {
+        "log_loss": lambda: _log_loss(shares, labels),
+        "error": lambda: _error(shares, labels),
+        "accuracy": lambda: _accuracy(shares, labels),
+        "balanced_accuracy": lambda: _balanced_accuracy(shares, labels),
+        "auc": lambda: _mean_area(shares, labels, [1] if k == 2 else range(k)),
+    }
+    scorers = {name: makers[name]() for name in CLASS_METRICS if name in wanted}
 
     def scores(weights: np.ndarray) -> dict[str, float]:
-        rows = weights.sum()
-        accuracy = float(weights @ right / rows)
-        there, found = np.bincount(labels, weights, k), np.bincount(labels, weights * right, k)
-        present = there > 0
-        areas = [area for place, own in ranked if (area := _area(place, own, weights)) is not None]
-        return {
-            "log_loss": float(weights @ losses / rows),
-            "error": 1 - accuracy,
-            "accuracy": accuracy,
-            "balanced_accuracy": float(np.mean(found[present] / there[present])),
-            **({"auc": float(np.mean(areas))} if areas else {}),
-        }
+        found = {name: scorer(weights) for name, scorer in scorers.items()}
+        return {name: value for name, value in found.items() if value is not None}
 
     return scores
+
+
+def _log_loss(shares: np.ndarray, labels: np.ndarray) -> Scorer:
+    losses = -np.log(np.maximum(shares[np.arange(len(labels)), labels].astype(float), LEAST_SHARE))
+    return lambda weights: float(weights @ losses / weights.sum())
+
+
+def _accuracy(shares: np.ndarray, labels: np.ndarray) -> Scorer:
+    right = (shares.argmax(1) == labels).astype(float)
+    return lambda weights: float(weights @ right / weights.sum())
+
+
+def _error(shares: np.ndarray, labels: np.ndarray) -> Scorer:
+    accuracy = _accuracy(shares, labels)
+    return lambda weights: 1 - accuracy(weights)
+
+
+def _balanced_accuracy(shares: np.ndarray, labels: np.ndarray) -> Scorer:
+    k, right = shares.shape[1], (shares.argmax(1) == labels).astype(float)
+
+    def score(weights: np.ndarray) -> float:
+        there, found = np.bincount(labels, weights, k), np.bincount(labels, weights * right, k)
+        present = there > 0
+        return float(np.mean(found[present] / there[present]))
+
+    return score
+
+
+def _mean_area(shares: np.ndarray, labels: np.ndarray, classes: Iterable[int]) -> Scorer:
+    ranked = [(np.unique(shares[:, c], return_inverse=True)[1], labels == c) for c in classes]
+
+    def score(weights: np.ndarray) -> float | None:
+        areas = [area for place, own in ranked if (area := _area(place, own, weights)) is not None]
+        return float(np.mean(areas)) if areas else None
+
+    return score
 
 
 def _area(place: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> float | None:

@@ -204,6 +204,7 @@ class Training:
         for name in ("momentum_left", "beta1_left", "beta2_left", "ema_left"):
             self.state[name] = 1.0
         self.weights = aligned_zeros(network.vector_size)
+        self._average = aligned_zeros(network.vector_size if self.ema > 0 else 0)
         self.best = aligned_zeros(network.vector_size)
         epochs = int(settings["epochs"][0])
         self.curves = np.zeros((epochs, len(CURVES)))
@@ -220,7 +221,7 @@ class Training:
             aligned_zeros(trained),  # gradient
             aligned_zeros(trained if optimizer in WITH_FIRST else 0),
             aligned_zeros(trained if optimizer in WITH_SECOND else 0),
-            aligned_zeros(network.vector_size if self.ema > 0 else 0),
+            self._average,
             self.best,
             layers.view(np.int64),
             settings.view(np.float64),
@@ -271,6 +272,11 @@ class Training:
     def advance_by(self, updates: int) -> int:
         """Train for at most `updates` updates; return the status code (see layout.STATUSES)."""
         return int(load_kernels().train(updates, *self._arrays))
+
+    @property
+    def latest(self) -> np.ndarray:
+        """The weights that were judged at the end of the last epoch: their average, where there is one."""
+        return self._average if self.ema > 0 else self.weights
 
     @property
     def status(self) -> str:

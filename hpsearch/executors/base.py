@@ -78,6 +78,7 @@ def failed(trial: Trial, reason: str, worker: int = 0) -> TrialResult:
         worker=worker,
         reports=[math.inf] * len(trial.limits),
         repeat=trial.repeat,
+        refit_epochs=trial.refit_epochs,
     )
 
 

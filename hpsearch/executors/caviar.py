@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from hpsearch.trial import RungReport, Trial, TrialResult, TrialSettings
+    from hpsearch.trial import Key, RungReport, Trial, TrialResult, TrialSettings
 
 MAX_DEATHS_OF_TRIAL = 3
 MAX_DEATHS_IN_ROW = 20
@@ -81,7 +81,7 @@ class CaviarExecutor(Executor):
         self._folder = folder
         self._settings = settings
         self._waiting: deque[Trial] = deque()
-        self._deaths: Counter[tuple[int, int]] = Counter()
+        self._deaths: Counter[Key] = Counter()
         self._deaths_in_row = 0
         self._pace = Pace()
         start_server()
@@ -198,8 +198,8 @@ class CaviarExecutor(Executor):
                 )
         if worker.trials and worker.ready:  # else it is no trial's fault
             head = worker.trials[0]
-            self._deaths[head.number, head.repeat] += 1
-            if self._deaths[head.number, head.repeat] >= MAX_DEATHS_OF_TRIAL:
+            self._deaths[head.key] += 1
+            if self._deaths[head.key] >= MAX_DEATHS_OF_TRIAL:
                 many = f"{MAX_DEATHS_OF_TRIAL} worker processes died of it"
                 return self._failed(worker, f"crashed: {many}, the last one by {cause}")
         self._take_back(worker)

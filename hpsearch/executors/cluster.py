@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hpsearch.executors.cluster_worker import Answer, Machine
-    from hpsearch.trial import RungReport, Trial, TrialResult, TrialSettings
+    from hpsearch.trial import Key, RungReport, Trial, TrialResult, TrialSettings
 
 BATCH_SECONDS = 0.5  # that a batch should take: a task costs a few milliseconds, and its child process ten
 MOST_IN_BATCH = 256
@@ -75,8 +75,8 @@ class ClusterExecutor(Executor):
         self._running: dict[int, tuple[Any, tuple[Trial, ...]]] = {}
         self._batches = 0
         self._outcomes: queue.SimpleQueue[tuple[int, Answer | BaseException]] = queue.SimpleQueue()
-        self._deaths: Counter[tuple[int, int]] = Counter()
-        self._alone: set[tuple[int, int]] = set()
+        self._deaths: Counter[Key] = Counter()
+        self._alone: set[Key] = set()
         self._pace = Pace()
         self._machine: Machine | None = None
         self._workers: dict[str, int] = {}
@@ -125,7 +125,7 @@ class ClusterExecutor(Executor):
         while self._waiting and places > 0:
             size = min(self._batch_size, math.ceil(len(self._waiting) / places))
             trials = [self._waiting.popleft()]
-            while self._waiting and len(trials) < size and not self._alone & {_key(trials[0]), _key(self._waiting[0])}:
+            while self._waiting and len(trials) < size and not self._alone & {trials[0].key, self._waiting[0].key}:
                 trials.append(self._waiting.popleft())
             self._send(tuple(trials))
             places -= 1
@@ -186,7 +186,7 @@ class ClusterExecutor(Executor):
     def _take_error(self, trials: tuple[Trial, ...], error: BaseException) -> list[TrialResult]:
         """A batch whose workers died is run again trial by trial; a trial that goes on doing so fails."""
         if isinstance(error, distributed.KilledWorker):
-            self._alone.update(map(_key, trials))
+            self._alone.update(trial.key for trial in trials)
             if len(trials) > 1 or self._died_alone(trials[0]) < MAX_DEATHS_ALONE:
                 self._waiting.extendleft(reversed(trials))
                 return []
@@ -202,8 +202,8 @@ class ClusterExecutor(Executor):
         raise RuntimeError(f"in a Dask worker: {type(error).__name__}: {error}") from error
 
     def _died_alone(self, trial: Trial) -> int:
-        self._deaths[_key(trial)] += 1
-        return self._deaths[_key(trial)]
+        self._deaths[trial.key] += 1
+        return self._deaths[trial.key]
 
     def _lost(self) -> ClusterError:
         return ClusterError(f"{self._address}: the connection to the scheduler is lost")
@@ -251,10 +251,6 @@ class ClusterExecutor(Executor):
         self._closed.set()
         self.abandon()
         self._client.close(timeout=1)
-
-
-def _key(trial: Trial) -> tuple[int, int]:
-    return trial.number, trial.repeat
 
 
 def _connect(address: str, announce: Callable[[str], None]) -> distributed.Client:

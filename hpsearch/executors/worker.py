@@ -58,6 +58,7 @@ class _RungReporter:
         rungs = self._settings.rungs
         if (
             trial.repeat
+            or trial.refit_epochs
             or self._next == len(rungs)
             or training.epochs < rungs[self._next]
             or training.status != "running"

@@ -16,7 +16,7 @@ from hpsearch.errors import ConfigError, did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hpsearch.model import Model
+    from hpsearch.model import Member, Model
 
 PLACE = 'MODEL = json.loads("null")  # all that the network knows: put in when it is exported'
 
@@ -43,21 +43,28 @@ def _numpy_file(model: Model) -> bytes:
 
 def description(model: Model) -> dict[str, Any]:
     """What standalone.py wants to know, as plain data."""
-    prepared, target, network = model.preparation.to_dict(), model.preparation.target, model.network
-    layers: list[dict[str, Any]] = [{} for _ in network.layers]
-    for name, tensor in model.tensors().items():
-        _, layer, part = name.split(".")
-        data = base64.b64encode(np.ascontiguousarray(tensor, "<f4").tobytes()).decode()
-        layers[int(layer)][part] = {"shape": list(tensor.shape), "data": data}
+    prepared, target = model.preparation.to_dict(), model.preparation.target
     return {
         "columns": prepared["columns"],
-        "normalizer": model.normalizer.to_dict(),
-        "layers": layers,
-        "activation": network.hyperparameters["activation"],
-        "output": network.hyperparameters["output"],
+        "normalizers": {kind: normalizer.to_dict() for kind, normalizer in model.normalizers.items()},
+        "networks": [_described(member) for member in model.members],
         "classes": list(target.classes),
         "mean": target.mean,
         "sd": target.sd,
+    }
+
+
+def _described(member: Member) -> dict[str, Any]:
+    layers: list[dict[str, Any]] = [{} for _ in member.network.layers]
+    for name, tensor in member.tensors().items():
+        _, layer, part = name.split(".")
+        data = base64.b64encode(np.ascontiguousarray(tensor, "<f4").tobytes()).decode()
+        layers[int(layer)][part] = {"shape": list(tensor.shape), "data": data}
+    hyperparameters = member.network.hyperparameters
+    return {
+        "layers": layers,
+        "votes": member.votes,
+        **{name: hyperparameters[name] for name in ("normalize", "activation", "output")},
     }
 
 

@@ -15,10 +15,12 @@ from onnx import TensorProto, checker, helper, numpy_helper
 
 from hpsearch.data.encoders import LARGEST, Category, Date
 from hpsearch.engine.kernels.norms import NORM_EPSILON
+from hpsearch.engine.layout import TASKS
 
 if TYPE_CHECKING:
     from hpsearch.data.encoders import Encoder
-    from hpsearch.model import Model
+    from hpsearch.data.normalising import Normalizer
+    from hpsearch.model import Member, Model
 
 OPSET, ML_OPSET, IR_VERSION = 20, 4, 9
 CLIP = 3.0
@@ -32,8 +34,9 @@ def onnx_model(model: Model) -> bytes:
     """The graph, checked, as bytes."""
     graph = _Graph()
     features = [feature for encoder in model.preparation.encoders for feature in graph.encoded(encoder)]
-    inputs = graph.node("Concat", features, axis=1)
-    outputs = graph.network(model, graph.normalised(model, inputs))
+    joined = graph.node("Concat", features, axis=1)
+    inputs = {kind: graph.normalised(normalizer, joined) for kind, normalizer in model.normalizers.items()}
+    outputs = [graph.network(member, inputs[member.normalize]) for member in model.members]
     graph.finish(model, outputs)
     made = helper.make_model(
         helper.make_graph(graph.nodes, "hpsearch", graph.inputs, graph.outputs, graph.constants),
@@ -105,9 +108,8 @@ class _Graph:
         hot = self.node("Equal", [place, self.constant(range(width), np.int64)])
         return [self.node("Cast", [hot], to=TensorProto.DOUBLE)]
 
-    def normalised(self, model: Model, features: str) -> str:
+    def normalised(self, scale: Normalizer, features: str) -> str:
         """The features on the scale of the training rows, float."""
-        scale = model.normalizer
         rounded = self.node("Cast", [self.node("Cast", [features], to=TensorProto.FLOAT)], to=TensorProto.DOUBLE)
         shifted = self.node("Sub", [rounded, self.constant(scale.shift, np.float64)])
         z = self.node("Div", [shifted, self.constant(scale.scale, np.float64)])
@@ -119,9 +121,9 @@ class _Graph:
         ends = [self.constant(end, np.float64) for end in (-LARGEST, LARGEST)]
         return self.node("Cast", [self.node("Clip", [z, *ends])], to=TensorProto.FLOAT)
 
-    def network(self, model: Model, a: str) -> str:
-        """The values of the last layer (rows, outputs), float."""
-        tensors, depth = model.tensors(), len(model.network.layers)
+    def network(self, member: Member, a: str) -> str:
+        """The outputs of a network (rows, outputs), float: shares of the classes, or the standardised value."""
+        tensors, depth, hyperparameters = member.tensors(), len(member.network.layers), member.network.hyperparameters
         for l in range(depth):
             layer = {part: tensors[name] for part in ("weight", "bias", "gain", "mean", "variance")
                      if (name := f"layers.{l}.{part}") in tensors}  # fmt: skip
@@ -131,29 +133,34 @@ class _Graph:
                 weight, bias = weight * slope, bias - layer["mean"] * slope
             a = self.node("Gemm", [a, self.constant(weight, np.float32), self.constant(bias, np.float32)])
             if l < depth - 1:
-                a = self._activated(model.network.hyperparameters["activation"], a)
-        return a
+                a = self._activated(hyperparameters["activation"], a)
+        if member.network.settings["task"][0] == TASKS.index("regression"):
+            return a
+        if hyperparameters["output"] == "logistic":
+            support = self.node("Sigmoid", [a])
+            return self.node(
+                "Div", [support, self.node("ReduceSum", [support, self.constant([1], np.int64)], keepdims=1)]
+            )
+        return self.node("Softmax", [a], axis=1)
 
     def _activated(self, name: str, z: str) -> str:
         if name == "silu":
             return self.node("Mul", [z, self.node("Sigmoid", [z])])
         return self.node(SIMPLE[name], [z])
 
-    def finish(self, model: Model, z: str) -> None:
-        """Turn the last layer into probabilities and a label, or into a prediction."""
+    def finish(self, model: Model, outputs: list[str]) -> None:
+        """The mean of the networks' outputs as probabilities and a label, or as a prediction."""
+        whole = sum(member.votes for member in model.members)
+        shares = [self.constant(member.votes / whole, np.float32) for member in model.members]
+        voted = [self.node("Mul", pair) for pair in zip(outputs, shares, strict=True)]
         target = model.preparation.target
         if target.task == "regression":
-            value = self.node("Cast", [z], to=TensorProto.DOUBLE)
+            value = self.node("Cast", [self.node("Sum", voted)], to=TensorProto.DOUBLE)
             scaled = self.node("Mul", [value, self.constant(target.sd, np.float64)])
             self.node("Add", [scaled, self.constant(target.mean, np.float64)], name="prediction")
             self.outputs.append(helper.make_tensor_value_info("prediction", TensorProto.DOUBLE, ["rows", 1]))
             return
-        if model.network.hyperparameters["output"] == "logistic":
-            support = self.node("Sigmoid", [z])
-            whole = self.node("ReduceSum", [support, self.constant([1], np.int64)], keepdims=1)
-            self.node("Div", [support, whole], name="probabilities")
-        else:
-            self.node("Softmax", [z], axis=1, name="probabilities")
+        self.node("Sum", voted, name="probabilities")
         winner = self.node("ArgMax", ["probabilities"], axis=1, keepdims=0)
         texts = all(isinstance(one, str) for one in target.classes)
         names = self.constant(target.classes, object if texts else np.int64)

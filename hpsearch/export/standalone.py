@@ -1,4 +1,4 @@
-"""A trained network that needs Python and NumPy, and nothing else.
+"""A trained network, or several that vote, in need of Python and NumPy and nothing else.
 
     python model.py table.csv > predictions.csv
 
@@ -36,8 +36,11 @@ def predict(columns):
     for column in MODEL["columns"]:
         if column["name"] not in columns:
             raise ValueError(f"column {column['name']!r} is missing, the model needs it")
-    inputs = normalised(np.concatenate([ENCODERS[c["kind"]](c, columns[c["name"]]) for c in MODEL["columns"]], axis=1))
-    outputs = network(inputs.astype(np.float32).astype(float))
+    features = np.concatenate([ENCODERS[c["kind"]](c, columns[c["name"]]) for c in MODEL["columns"]], axis=1)
+    outputs = sum(
+        one["votes"] * network(one, normalised(MODEL["normalizers"][one["normalize"]], features))
+        for one in MODEL["networks"]
+    ) / sum(one["votes"] for one in MODEL["networks"])
     if not MODEL["classes"]:
         return outputs[:, 0] * MODEL["sd"] + MODEL["mean"], None
     return [MODEL["classes"][k] for k in outputs.argmax(1).tolist()], outputs
@@ -137,28 +140,27 @@ def moment(value, written):
 ENCODERS = {"numeric": numeric, "boolean": numeric, "category": category, "date": date}
 
 
-def normalised(features):
+def normalised(scale, features):
     """Features on the scale of the training rows."""
-    scale = MODEL["normalizer"]
     touched = np.array(scale["numeric"]) & (scale["kind"] != "none")
     z = (features.astype(np.float32) - np.array(scale["shift"])) / np.array(scale["scale"])
     if scale["kind"] == "robust_clip":
         z[:, touched] /= np.sqrt(1 + (z[:, touched] / CLIP) ** 2)
-    return np.clip(z, -LARGEST, LARGEST)
+    return np.clip(z, -LARGEST, LARGEST).astype(np.float32).astype(float)
 
 
-def network(a):
-    """The outputs of the network for inputs (rows, features)."""
-    layers = MODEL["layers"]
+def network(one, a):
+    """The outputs of a network for inputs (rows, features)."""
+    layers = one["layers"]
     for l, layer in enumerate(layers):
         z = a @ array(layer["weight"])
         if "gain" in layer:
             z = (z - array(layer["mean"])) / np.sqrt(array(layer["variance"]) + NORM_EPSILON) * array(layer["gain"])
         z = z + array(layer["bias"])
-        a = ACTIVATIONS[MODEL["activation"]](z) if l < len(layers) - 1 else z
+        a = ACTIVATIONS[one["activation"]](z) if l < len(layers) - 1 else z
     if not MODEL["classes"]:
         return a
-    if MODEL["output"] == "logistic":
+    if one["output"] == "logistic":
         support = sigmoid(a)
         return support / support.sum(axis=1, keepdims=True)
     e = np.exp(a - a.max(axis=1, keepdims=True))

@@ -21,8 +21,10 @@ from hpsearch.trial import Trial, TrialSettings, run_trial
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hpsearch.config import StudyConfig
     from hpsearch.data.dataset import Dataset
-    from hpsearch.model import Model
+    from hpsearch.data.target import Target
+    from hpsearch.model import Member
     from hpsearch.trial import TrialResult
 
 SIZES = (0.1, 0.25, 0.5, 1.0)  # shares of the training rows
@@ -58,31 +60,34 @@ class FewerRows:
         return Part(whole.inputs[self.rows], labels, targets)
 
 
-def examine(model: Model, winner: TrialResult, data: Dataset, seed: int, say: Callable[[str], None]) -> dict[str, Any]:
-    """The event "examination" of a winner; `say` is told what takes a while."""
-    settings = TrialSettings(seed, model.metric)
-    normalize = model.network.hyperparameters["normalize"]
-    dev = data.part("dev", normalize)
+def examine(
+    member: Member, winner: TrialResult, data: Dataset, study: StudyConfig, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """The event "examination" of a winner; `member` is its network as it was trained on the train rows alone.
+
+    `say` is told what takes a while.
+    """
+    settings = TrialSettings(study.seed, study.metric)
+    dev = data.part("dev", member.normalize)
+    predicted, supports = member.network.predict(member.weights, dev)
     say("training a linear model to compare with ...")
     usual = {"batch_size": default_constants(data.rows["train"])["batch_size"]}
     linear = run_trial(Trial(winner.number, LINEAR | usual), data, settings)
-    judged = judge_rows(model, dev)
+    judged = judge_rows(data.target, dev, predicted, supports)
     if len(judged.get("classes", [])) > MOST_CLASSES:
         del judged["confusion"]
     return {
         "event": "examination",
         "trial": winner.number,
         "dev": judged,
-        "points": _points(model, dev) if model.task == "regression" else [],
+        "points": _points(data.target, predicted, dev) if data.task == "regression" else [],
         "linear": {name: _digits(value) for name, value in linear.metrics.items()},
         "sizes": _sizes(winner, data, settings, say),
     }
 
 
-def _points(model: Model, dev: Part) -> list[list[float]]:
+def _points(target: Target, predicted: np.ndarray, dev: Part) -> list[list[float]]:
     """Some predictions with their values, over the whole range of predictions, in units of the target."""
-    target = model.preparation.target
-    predicted, _ = model.network.predict(model.weights, dev)
     predicted, values = target.original(predicted)[:, 0], target.original(dev.targets)[:, 0]
     some = np.linspace(0, len(values) - 1, min(len(values), MOST_POINTS)).astype(int)
     order = np.argsort(predicted, kind="stable")[some]

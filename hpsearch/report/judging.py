@@ -11,25 +11,25 @@ from hpsearch.diagnosis.scores import class_scorer, intervals, value_scorer
 
 if TYPE_CHECKING:
     from hpsearch.data.parts import Part
-    from hpsearch.model import Model
+    from hpsearch.data.target import Target
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
-def judge_rows(model: Model, part: Part) -> dict[str, Any]:
-    """Plain data: `rows`, `scores`, `intervals` (both ends by metric), and what the task has beside.
+def judge_rows(target: Target, part: Part, predicted: np.ndarray, supports: np.ndarray | None) -> dict[str, Any]:
+    """What a model's outputs for a part are worth, as plain data.
+
+    `rows`, `scores`, `intervals` (both ends by metric), and what the task has beside.
 
     Of classes: `classes` (rows, recall, precision of each), `confusion` (class by what it was taken for),
     `calibration` (mean confidence, share right, rows of each bin), `ece`, `trust` (rows by mark) and `supported`
     (whether the marks are by support). Of values:
     `residual_sd`, and the quantiles QUANTILES of value less prediction, in units of the target.
     """
-    predicted, supports = model.network.predict(model.weights, part)
-    if model.task == "classification":
+    if target.task == "classification":
         found = intervals(class_scorer(predicted, part.labels), len(part.inputs))
-        more = _of_classes(model, predicted, supports, part.labels)
+        more = _of_classes(target.classes, predicted, supports, part.labels)
     else:
-        target = model.preparation.target
         values, guesses = (target.original(known)[:, 0] for known in (part.targets, predicted))
         found = intervals(value_scorer(guesses, values), len(part.inputs))
         rest = values - guesses
@@ -43,7 +43,9 @@ def judge_rows(model: Model, part: Part) -> dict[str, Any]:
     }
 
 
-def _of_classes(model: Model, shares: np.ndarray, supports: np.ndarray | None, labels: np.ndarray) -> dict[str, Any]:
+def _of_classes(
+    classes: list[Any], shares: np.ndarray, supports: np.ndarray | None, labels: np.ndarray
+) -> dict[str, Any]:
     k, winners = shares.shape[1], shares.argmax(1)
     counts = np.bincount(labels * k + winners, minlength=k * k).reshape(k, k)
     sure = calibration(shares, labels)
@@ -56,7 +58,7 @@ def _of_classes(model: Model, shares: np.ndarray, supports: np.ndarray | None, l
                 "recall": _share(counts[c, c], counts[c].sum()),
                 "precision": _share(counts[c, c], counts[:, c].sum()),
             }
-            for c, name in enumerate(model.classes)
+            for c, name in enumerate(classes)
         ],
         "confusion": counts.tolist(),
         "calibration": [list(one) for one in sure.bins],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import re
 import shutil
 import time
@@ -14,6 +15,8 @@ from hpsearch.run_directory.journal import FORMAT, Journal, read
 from hpsearch.run_directory.lock import RunLock
 from hpsearch.run_directory.record import JOURNAL, LOCK, Lines, RunRecord, events_of, trial_event
 from hpsearch.run_directory.results import write_views
+from hpsearch.run_directory.weights import KeptWeights
+from hpsearch.trial import TrialState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from hpsearch.trial import Trial, TrialResult
 
 SHARED_DATA = ".shared-data"
+WEIGHTS = "weights"
+SINGLE = "model/single"  # the winner alone, where several networks vote
 OURS = (
     "study.yaml",
     "trials.csv",
@@ -30,6 +35,7 @@ OURS = (
     "timings.csv",
     "best.yaml",
     "model",
+    WEIGHTS,
     "report.html",
     "ledger.yaml",
     SHARED_DATA,
@@ -37,19 +43,29 @@ OURS = (
 )
 MAY_DIFFER = (
     "budget.trials", "budget.timeout", "goal", "max_failures", "data.source", "finalists.top", "finalists.seeds",
+    "refit", "ensemble", "ensemble.size", "ensemble.top",
 )  # fmt: skip
 VIEW_SHARE = 0.02  # of the time may go into rewriting the views while results arrive
 VIEW_SECONDS = 2.0
 
 
 class RunDirectory:
-    """A run directory open for writing; use as a context manager. Made by `open_run` or `reopen`."""
+    """A run directory open for writing; use as a context manager. Made by `open_run` or `reopen`.
 
-    def __init__(self, folder: Path, lock: RunLock) -> None:
+    Attributes:
+        folder: its place.
+        record: all that its journal says.
+        weights: of the best trials, as many as are to be kept.
+    """
+
+    def __init__(self, folder: Path, lock: RunLock, keep: int = 0) -> None:
         self.folder = folder
         self.record = RunRecord(Lines(folder / JOURNAL))
         self._lock = lock
         self._journal = Journal(folder / JOURNAL, self.record.note)
+        self.weights = KeptWeights(folder / WEIGHTS, keep)
+        for value, number in heapq.nsmallest(keep, ((v, n) for n, v in self.record.scores.items())):
+            self.weights.offer((number, 0, 0), value, None)
         self._views_made = time.monotonic()
         self._views_took = 0.0
 
@@ -80,9 +96,9 @@ class RunDirectory:
     def clean(self) -> None:
         """Take away what a process that was killed left half written."""
         self._journal.cut_tail()
-        for place in (self.folder, self.folder / "model"):
+        for place in (self.folder, *(self.folder / name for name in ("model", SINGLE, WEIGHTS))):
             for draft in place.glob(".*.tmp"):
-                if re.fullmatch(r"\.[a-z]+\.[a-z]+\.\d+\.tmp", draft.name):
+                if re.fullmatch(r"\.[a-z0-9-]+\.[a-z]+\.\d+\.tmp", draft.name):
                     draft.unlink(missing_ok=True)
 
     def begin(self, study: dict[str, Any], data: dict[str, Any], run: dict[str, Any], earlier: Sequence[Any]) -> None:
@@ -99,6 +115,8 @@ class RunDirectory:
     def add(self, result: TrialResult) -> None:
         """Note a result; when this returns it cannot be lost. Views follow when they are due."""
         self.note(events_of(result))
+        if result.state is TrialState.COMPLETE:
+            self.weights.offer(result.key, self.record.scores[result.number], result.weights)
         due = max(VIEW_SECONDS, self._views_took / VIEW_SHARE)
         if time.monotonic() - self._views_made > due:
             self.write_views()
@@ -123,14 +141,27 @@ class RunDirectory:
             self.note([event])
         self.write_views()
 
+    def chosen(self, event: dict[str, Any]) -> None:
+        """Note which networks vote, and what that gains."""
+        self.note([{"event": "ensemble", **event}])
+
+    def refitted(self, result: TrialResult, rows: int) -> None:
+        """Note a training on `rows` rows of train and dev together, and keep its weights."""
+        if result.weights is not None:
+            self.weights.put(result.key, result.weights)
+        metrics = {name: value for name, value in result.metrics.items() if name.startswith("train_")}
+        facts = {"trial": result.number, "repeat": result.repeat, "refit_epochs": result.refit_epochs, "rows": rows}
+        self.note([{"event": "refit", **facts, "metrics": metrics, "error": result.error}])
+
     def evaluated(self, event: dict[str, Any]) -> None:
         """Note that the sealed test part was opened."""
         self.note([{"event": "evaluation", **event}])
 
     def write_views(self) -> None:
-        """Make the CSV and YAML files anew."""
+        """Make the CSV and YAML files anew, and write the weights that wait for it."""
         start = time.monotonic()
         write_views(self.folder, self.record)
+        self.weights.flush()
         self._views_made = time.monotonic()
         self._views_took = self._views_made - start
 
@@ -143,13 +174,14 @@ def open_run(
     *,
     overwrite: bool = False,
     earlier: Sequence[dict[str, Any]] = (),
+    keep: int = 0,
 ) -> RunDirectory:
     """Open the run directory of a study, new or to go on with.
 
     `study` is the resolved study, `data` what must be known of the data (task, sha256, rows), `provenance` what
-    study.yaml tells of its making, `earlier` are the events of results that a new run begins with. Raises RunError
-    when another study lives there or the folder is not a run directory, LockedError, JournalError, StorageError;
-    nothing is touched then.
+    study.yaml tells of its making, `earlier` are the events of results that a new run begins with, `keep` says of how
+    many of the best trials the weights are kept. Raises RunError when another study lives there or the folder is not a
+    run directory, LockedError, JournalError, StorageError; nothing is touched then.
     """
     _check_folder(folder)
     make_folder(folder)
@@ -157,7 +189,7 @@ def open_run(
     try:
         if overwrite:
             _remove_run(folder)
-        directory = RunDirectory(folder, lock)
+        directory = RunDirectory(folder, lock, keep)
     except BaseException:
         lock.release()
         raise

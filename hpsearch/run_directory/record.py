@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
+    from hpsearch.trial import Key
+
 JOURNAL = "journal.jsonl"
 LOCK = ".lock"
 EARLIER = ("event", "run", "trial", "config", "score")
@@ -93,6 +95,8 @@ class RunRecord:
         running: configurations of trials that have begun and have no result.
         curves, health: of each trial that has a result.
         finals: results by trial and repeat. finalists: who took part in the last finals; None: the search went on.
+        ensemble: which networks vote and what that gains; None while that is not chosen for what is there.
+        refits: by training, what came of it on train and dev together.
         end: the last end of the run, None while it goes on. counted_before: what counted then, though it went on since.
         evaluations: the openings of the test part. refused: configurations that a person did not let the panda try.
         examinations: by trial, what a look at its model and the data found
@@ -113,6 +117,8 @@ class RunRecord:
         self.health.offsets = self._courses.offsets = self.curves.offsets  # of one line of the journal
         self.finals: dict[tuple[int, int], TrialResult] = {}
         self.finalists: dict[str, Any] | None = None
+        self.ensemble: dict[str, Any] | None = None
+        self.refits: dict[Key, dict[str, Any]] = {}
         self.end: dict[str, Any] | None = None
         self.counted_before: int | list[int] = 0
         self.evaluations: list[dict[str, Any]] = []
@@ -149,7 +155,7 @@ class RunRecord:
         """Take in one line of the journal."""
         if line.kind == "start":
             self.running.offsets[line.trial] = line.offset
-            self.end = self.finalists = None
+            self.end = self.finalists = self.ensemble = None
         elif line.kind == "curve":
             self.curves.offsets[line.trial] = line.offset
         elif line.kind == "trial":
@@ -166,29 +172,38 @@ class RunRecord:
             self.scores[number] = score_of(event["metrics"], self.metric, self.maximize)
         elif state == TrialState.FAIL:
             self.failures.add(number)
-        self.end = self.finalists = None
+        self.end = self.finalists = self.ensemble = None
 
     def _note_rare(self, kind: str, event: dict[str, Any]) -> None:
         if kind == "study":
             self.study, self.data = event["study"], event["data"]
             self._earlier_in_all = event.get("earlier", 0)
-        elif kind == "earlier":
-            self.earlier.append({name: event[name] for name in EARLIER})
-        elif kind == "final":
-            result = result_of(event)
-            self.finals[result.number, result.repeat] = result
-        elif kind == "finalists":
-            self.finalists = event
         elif kind == "end":
             self.end = event
             self.counted_before = event["counted"]
             self.running.offsets.clear()
+        elif kind in ("final", "finalists", "ensemble", "refit"):
+            self._note_stage(kind, event)
+        elif kind == "earlier":
+            self.earlier.append({name: event[name] for name in EARLIER})
         elif kind == "evaluation":
             self.evaluations.append(event)
         elif kind == "refusal":
             self.refused.append(event["config"])
         elif kind == "examination":
             self.examinations[event["trial"]] = event
+
+    def _note_stage(self, kind: str, event: dict[str, Any]) -> None:
+        """Take in what comes after the search."""
+        if kind == "final":
+            result = result_of(event)
+            self.finals[result.number, result.repeat] = result
+        elif kind == "finalists":
+            self.finalists, self.ensemble = event, None
+        elif kind == "ensemble":
+            self.ensemble = event
+        else:
+            self.refits[event["trial"], event["repeat"], event["refit_epochs"]] = event
 
     @property
     def begun(self) -> bool:
@@ -243,6 +258,12 @@ class RunRecord:
         if standings and math.isfinite(standings[0].mean):
             return self.results[standings[0].trial]
         return next((self.results[number] for number in self.ranking(1)), None)
+
+    def best_epochs(self, trial: int) -> list[int]:
+        """After which epoch each training of a complete trial was best: the first one, and those for the finals."""
+        again = (self.finals[key] for key in sorted(self.finals) if key[0] == trial)
+        trainings = [self.results[trial], *again]
+        return [one.best_epoch for one in trainings if one.state is TrialState.COMPLETE and one.best_epoch]
 
     def standings(self) -> list[Standing]:
         """The finalists by their mean score (smaller is better), best first; empty where there were no finals."""

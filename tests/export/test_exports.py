@@ -18,7 +18,7 @@ from hpsearch.engine.hyperparameters import ACTIVATION_NAMES
 from hpsearch.engine.network import Network
 from hpsearch.errors import ConfigError
 from hpsearch.export.files import exported
-from hpsearch.model import Model
+from hpsearch.model import Member, Model
 
 CLOSE = 1e-5
 ROWS = 240
@@ -56,26 +56,36 @@ def make_model(table):
     """A function: a model with random weights for the table's target, and the frame as hpsearch reads it."""
 
     def make(target, normalize="robust_clip", **hyperparameters):
+        data = table_of(target, normalize)
+        return Model.of(0, [member(data, 1, normalize=normalize, **hyperparameters)], data, metric_of(data))
+
+    def vote(target, *networks):
+        """A model of several networks with 1, 2, ... votes."""
+        data = table_of(target, *(one["normalize"] for one in networks))
+        members = [member(data, n, **one) for n, one in enumerate(networks, start=1)]
+        return Model.of(0, members, data, metric_of(data))
+
+    def table_of(target, *normalize):
         other = "price" if target == "kind" else "kind"
-        data = load_dataset(table, target=target, drop=[other], normalize=(normalize,))
-        config = {"layers": 2, "units": 8, "normalize": normalize} | hyperparameters
+        return load_dataset(table, target=target, drop=[other], normalize=normalize)
+
+    def metric_of(data):
+        return "log_loss" if data.classes else "rmse"
+
+    def member(data, votes, **hyperparameters):
+        config = {"layers": 2, "units": 8} | hyperparameters
         network = Network(
-            config,
-            n_inputs=data.n_inputs,
-            n_outputs=data.n_outputs,
-            task=data.task,
-            metric="log_loss" if data.classes else "rmse",
+            config, n_inputs=data.n_inputs, n_outputs=data.n_outputs, task=data.task, metric=metric_of(data)
         )
-        chance = np.random.default_rng(1)
+        chance = np.random.default_rng(votes)
         weights = chance.normal(size=network.vector_size).astype(np.float32)
         for layer in network.layers:
             if layer["variance"] >= 0:
                 place = slice(int(layer["variance"]), int(layer["variance"]) + int(layer["n_out"]))
                 weights[place] = np.abs(weights[place]) + 0.1
-        return Model(
-            0, network, weights, network.hyperparameters["loss"], data.preparation, data.normalizers[normalize]
-        )
+        return Member(0, 0, network, weights, votes)
 
+    make.vote = vote
     return make
 
 
@@ -206,7 +216,7 @@ def test_one_safetensors_file_holds_everything(make_model, tmp_path):
             name: tensor.tolist() for name, tensor in model.tensors().items()
         }
         about = yaml.safe_load(stored.metadata()["hpsearch"])
-    assert about["layers"] == model.network.sizes.tolist()
+    assert [one["layers"] for one in about["networks"]] == [model.members[0].network.sizes.tolist()]
     assert about["preparation"]["target"]["classes"] == model.classes
 
 
@@ -225,14 +235,8 @@ def test_names_cannot_break_out_of_the_file(tmp_path):
         csv.writer(file).writerows([[evil, "y"], *rows])
     data = load_dataset(table, keep=[evil])
     network = Network({"layers": 0}, n_inputs=data.n_inputs, n_outputs=2, task="classification", metric="log_loss")
-    model = Model(
-        0,
-        network,
-        np.ones(network.vector_size, np.float32),
-        "log_loss",
-        data.preparation,
-        data.normalizers["robust_clip"],
-    )
+    member = Member(0, 0, network, np.ones(network.vector_size, np.float32))
+    model = Model.of(0, [member], data, "log_loss")
     assert len(run_numpy_file(model, table, tmp_path)) == 40
 
 

@@ -17,8 +17,8 @@ from hpsearch.data.dataset import load_dataset, load_test_part
 from hpsearch.data.sharing import save_shared
 from hpsearch.diagnosis.baseline import constant_score
 from hpsearch.executors.caviar import CaviarExecutor
-from hpsearch.model import Model
-from hpsearch.trial import TrialResult, TrialSettings
+from hpsearch.model import Member
+from hpsearch.trial import SCALED_METRICS, TrialResult, TrialSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -112,8 +112,9 @@ class Task:
 
     def test_score(self, result: TrialResult) -> float:
         """Of a trial's network, on the sealed rows."""
-        model = Model.of_trial(result, self.data, self.metric)
-        return model.judge(self.test_part(model.normalizer.kind))[self.metric]
+        member = Member.of(result, self.data.preparation, self.metric)
+        _, found = member.network.evaluate(member.weights, self.test_part(member.normalize))
+        return found[self.metric] * (self.data.target_sd if self.metric in SCALED_METRICS else 1.0)
 
     def constant_test_score(self) -> float:
         """Of the best constant prediction that the training rows give: what there is before the first model."""
