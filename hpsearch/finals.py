@@ -35,6 +35,7 @@ GUESS_WEIGHT = 0.25  # of the rank by guess, that by score being 1
 START_SECONDS = 1.0  # from the end of the search until the finals run
 HEADROOM = 1.5  # what is planned for the finals, of what they should take
 MORE = 50  # new results, as a share of those before: one of so many
+FEWEST_REPEATS = 2
 FEW_ROWS = 5_000  # with fewer, the split decides as much as the seeds, so it is made anew too
 
 
@@ -86,14 +87,15 @@ def _how_many(top: int | None, trials: int) -> int:
 class TimeForFinals:
     """How many seconds of a time limit a search keeps for what comes after it, by what the best trials so far took.
 
-    That is finals, with `preparing` on top of their trainings, and then `refits` trainings that are `longer` by this
-    factor. Called often while the search goes on, so it looks anew only when there are more results. Of the time, a
-    third may go into it, or half if somebody said how many finalists there are to be (`top`). There are fewer where
-    that is not enough, and no finals where it is not even for two.
+    That is finals, with `preparing` on top of their trainings; then, `choosing` who votes, and `refits` trainings that
+    are `longer` by this factor. Called often while the search goes on, so it looks anew only when there are more
+    results. Of the time, a third may go into it, or half if somebody said how many finalists there are to be (`top`).
+    There are fewer where that is not enough, and no finals where it is not even for two.
 
     Attributes:
         finalists: how many there is time for, 0 or at least 2.
         needed: seconds that the finals of two would take.
+        afterwards: of the seconds that are kept, those for what comes after the finals.
     """
 
     def __init__(
@@ -105,6 +107,7 @@ class TimeForFinals:
         slots: int,
         preparing: float,
         timeout: float,
+        choosing: float = 0.0,
         refits: int = 0,
         longer: float = 1.0,
     ) -> None:
@@ -113,6 +116,7 @@ class TimeForFinals:
         self._top = top
         self._repeats = repeats
         self._slots = slots
+        self._choosing = choosing
         self._refits = refits
         self._longer = longer
         self._most = timeout / (3 if top is None else 2)
@@ -120,6 +124,7 @@ class TimeForFinals:
         self._next = 1
         self.finalists = 0
         self.needed = 0.0
+        self.afterwards = 0.0
 
     def __call__(self) -> float:
         """The seconds, by what is known now."""
@@ -132,24 +137,21 @@ class TimeForFinals:
     def _look(self) -> None:
         wanted = _how_many(self._top, len(self._record.results))
         best = self._record.ranking(max(wanted, 1))
-        self.finalists, self._seconds = 0, 0.0
+        self.finalists, self._seconds, self.afterwards = 0, 0.0, 0.0
         if not best:
             return
         mean = fmean(self._record.results[number].seconds for number in best)
         possible = range(2, min(len(best), wanted) + 1)
-        self.needed = self._estimate(2, mean) if possible else 0.0
+        self.needed = self._finals_seconds(2, mean) if possible else 0.0
+        afterwards = self._choosing + HEADROOM * math.ceil(self._refits / self._slots) * self._longer * mean
         for finalists in (0, *possible):
-            seconds = self._estimate(finalists, mean)
+            seconds = afterwards + self._finals_seconds(finalists, mean)
             if seconds <= self._most:
-                self.finalists, self._seconds = finalists, seconds
+                self.finalists, self._seconds, self.afterwards = finalists, seconds, afterwards
 
-    def _estimate(self, finalists: int, mean: float) -> float:
-        if not finalists and not self._refits:
-            return 0.0
+    def _finals_seconds(self, finalists: int, mean: float) -> float:
         rounds = math.ceil(finalists * self._repeats / self._slots)
-        rounds += math.ceil(self._refits / self._slots) * self._longer
-        preparing = self._preparing if finalists else 0.0
-        return START_SECONDS + HEADROOM * (preparing + rounds * mean)
+        return START_SECONDS + HEADROOM * (self._preparing + rounds * mean) if finalists else 0.0
 
 
 class Finals:
@@ -176,17 +178,20 @@ class Finals:
         noted = self._directory.record.finalists
         return noted is not None and (noted["trials"], noted["repeats"]) == (self.numbers, self._repeats)
 
-    def run(self, executor: Executor, observer: Observer, stop: StopRules) -> bool:
-        """Train what is missing; whether all was done before there was a reason to stop.
+    def run(self, executor: Executor, observer: Observer, stop: StopRules) -> int:
+        """Train what is missing, as far as there is no reason to stop; how many repeats the finals have.
 
-        What took longest before begins first, so that no long training is left to run alone.
+        In each repeat, what took longest before begins first, so that no long training is left to run alone. Where the
+        time was over, the repeats that are whole count if there are at least two.
         """
         results = self._directory.record.results
-        waiting = sorted(self.missing(), key=lambda trial: -results[trial.number].seconds)
+        waiting = sorted(self.missing(), key=lambda trial: (trial.repeat, -results[trial.number].seconds))
         done = train_all(waiting, executor, observer, stop, self._take)
-        if done:
-            self._directory.finish_finals(self.numbers, self._repeats, fresh_splits=self._fresh_splits)
-        return done
+        repeats = self._repeats if done else min((trial.repeat for trial in self.missing()), default=1) - 1
+        if not done and (repeats < FEWEST_REPEATS or stop.reason() != "timeout"):
+            return 0
+        self._directory.finish_finals(self.numbers, repeats, fresh_splits=self._fresh_splits)
+        return repeats
 
     def _take(self, result: TrialResult) -> None:
         self._directory.add_final(result)

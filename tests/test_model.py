@@ -283,8 +283,8 @@ def test_the_mean_counts_votes():
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("votes", 0), ("votes", 1.5), ("votes", None), ("repeat", -1), ("refit_epochs", "3"), ("trial", True), ("layers", [13, 7, 4]),
-     ("hyperparameters", {}), ("extra", 1)],
+    [("votes", 0), ("votes", 1.5), ("votes", None), ("repeat", -1), ("refit_epochs", "3"), ("trial", True),
+     ("layers", [13, 7, 4]), ("hyperparameters", {}), ("extra", 1)],
 )  # fmt: skip
 def test_a_network_with_an_impossible_description_is_refused(voting, key, value):
     networks = strict_yaml.read_plain(voting / DESCRIPTION)["networks"]

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 CONTENDERS = 4  # times as many trials as there are finalists keep their weights, for who they will be is not known yet
 MOST_CONTENDERS = 50
 REFITS = 6  # networks with votes that there should be time to train again
+CHOOSING_SECONDS = 2.0  # that choosing them may take
 WHY = {"timeout": "the time is over", "goal": "the goal is reached", "stopped": "ended by hand"}
 
 
@@ -186,7 +187,8 @@ class SearchRun:
                     fitting = time_for_finals.finalists if self._reason == "timeout" else None
                     if self._reason == "done" or fitting:
                         executor.abandon()
-                        self._run_finals(directory, executor, style, fitting)
+                        in_time = replace(stop, reserved=lambda: time_for_finals.afterwards)
+                        self._run_finals(directory, executor, style, fitting, in_time)
                     elif self._reason == "timeout" and time_for_finals.needed and not self._quiet:
                         say(f"no finals: those of two trials would take about {time_for_finals.needed:.0f} s")
                     if signals.received is None and not idle:
@@ -218,19 +220,23 @@ class SearchRun:
     def _time_for_finals(self, slots: int) -> TimeForFinals:
         from hpsearch.finals import TimeForFinals
 
-        wanted, plan = self._plan.study.finalists, self._plan
+        wanted, plan, whole = self._plan.study.finalists, self._plan, self._wants_finals()
+        votes = plan.study.votes() if whole else 0
         return TimeForFinals(
             self._record,
-            wanted.top if self._wants_finals() else 0,
+            wanted.top if whole else 0,
             wanted.seeds,
             slots=slots,
             preparing=plan.load_seconds * wanted.seeds if plan.split_again else 0.0,
             timeout=plan.study.budget.timeout or math.inf,
-            refits=0 if not plan.study.refit else min(REFITS, plan.study.votes() or 1),
+            choosing=CHOOSING_SECONDS if votes else 0.0,
+            refits=min(REFITS, votes or 1) if plan.study.refit and whole else 0,
             longer=1 + plan.data.rows["dev"] / plan.data.rows["train"],
         )
 
-    def _run_finals(self, directory: RunDirectory, executor: Executor, style: ProgressStyle, most: int | None) -> None:
+    def _run_finals(
+        self, directory: RunDirectory, executor: Executor, style: ProgressStyle, most: int | None, stop: StopRules
+    ) -> None:
         finals = self._finals(directory, most)
         if finals is None:
             return
@@ -243,11 +249,12 @@ class SearchRun:
         total = len(finals.numbers) * repeats
         self._watcher = progress = self._view(style, directory, total, total - left, unit="trainings")
         try:
-            done = finals.run(executor, progress, self._stop)
+            done = finals.run(executor, progress, stop)
         finally:
             progress.close()
-        if not done and self._stop.reason() == "timeout":
-            say(f"time is up, {len(finals.missing())} of these trainings are left: the winner is chosen without them")
+        if done < repeats and stop.reason() == "timeout":
+            how = f"by {done} trainings of each" if done else "without them"
+            say(f"time is up, {len(finals.missing())} of these trainings are left: the winner is chosen {how}")
 
     def _cost(self, trial: Trial) -> float:
         from hpsearch.cost import most_flop

@@ -136,11 +136,8 @@ class _Graph:
                 a = self._activated(hyperparameters["activation"], a)
         if member.network.settings["task"][0] == TASKS.index("regression"):
             return a
-        if hyperparameters["output"] == "logistic":
-            support = self.node("Sigmoid", [a])
-            return self.node(
-                "Div", [support, self.node("ReduceSum", [support, self.constant([1], np.int64)], keepdims=1)]
-            )
+        if hyperparameters["output"] == "logistic":  # sigmoids over their sum: the softmax of their logarithms
+            a = self.node("Neg", [self.node("Softplus", [self.node("Neg", [a])])])
         return self.node("Softmax", [a], axis=1)
 
     def _activated(self, name: str, z: str) -> str:

@@ -42,9 +42,18 @@ def test_without_model_and_data_the_journal_is_enough(hpsearch, run_folder):
     shutil.copy(run_folder / "journal.jsonl", "w/journal.jsonl")
     code, out, err = hpsearch("report", "w")
     assert code == 0, err
-    assert "without a look at the model and the data: w/model: no model there" in err
+    assert "once more, for its network" in err, "its weights are not there"
     assert "What limits it" in out
     assert Path("w/report.html").exists()
+
+
+def test_without_the_data_the_journal_is_enough(hpsearch, line_file):
+    assert hpsearch("random", line_file, "-n", 2, "--epochs", 3, "-q", "-o", "l", "--finalists", 0)[0] == 0
+    line_file.unlink()
+    code, out, err = hpsearch("report", "l")
+    assert code == 0, err
+    assert f"without a look at the model and the data: {line_file}" in err
+    assert "What limits it" in out
 
 
 def test_a_run_that_was_cut_off_is_reported(hpsearch, run_folder):

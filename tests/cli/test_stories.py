@@ -31,6 +31,7 @@ def test_a_table_of_ones_own_needs_no_configuration(hpsearch, churn_csv):
         assert words in err
     assert {path.name for path in Path("runs/my-random").iterdir()} == {
         ".lock", "study.yaml", "journal.jsonl", "trials.csv", "curves.csv", "timings.csv", "best.yaml", "model",
+        "weights",
     }  # fmt: skip
 
     code, out, err = hpsearch("predict", "runs/my-random", churn_csv, "-o", "p.csv")

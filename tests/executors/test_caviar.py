@@ -118,7 +118,7 @@ def test_workers_killed_at_any_moment_lose_and_double_nothing(caviar, expected):
         """One at a time, and none while a third death of the same trial is possible."""
         worker = chance.choice(executor._workers)
         trials = [*executor._waiting, *(trial for w in executor._workers for trial in w.trials)]
-        risky = any(executor._deaths[trial.number, 0] == 2 for trial in trials)
+        risky = any(executor._deaths[trial.key] == 2 for trial in trials)
         if worker.trials and not risky and not killed & set(pids(executor)):
             killed.add(worker.process.pid)
             os.kill(worker.process.pid, signal.SIGKILL)
@@ -169,7 +169,7 @@ def test_only_the_trial_that_a_dead_worker_ran_is_blamed(caviar, expected):
     crash = Killer(executor, 50)
     results += gather(executor, [Trial(50, ENDLESS), SHORT[2]], crash)
     assert crash.behind == {2}
-    assert executor._deaths == {(50, 0): 3}
+    assert executor._deaths == {(50, 0, 0): 3}
     crashed = results.pop(next(place for place, result in enumerate(results) if result.number == 50))
     assert crashed.error.startswith("crashed: 3 worker processes died of it")
     assert by_number(results) == {number: expected[number] for number in range(3)}

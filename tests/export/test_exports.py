@@ -205,6 +205,29 @@ def test_onnx_predicts_the_same_values(make_model, table):
     np.testing.assert_allclose(found, wanted(model, table), atol=CLOSE * model.preparation.target.sd)
 
 
+NETWORKS = (
+    {"normalize": "standard", "activation": "tanh"},
+    {"normalize": "robust_clip", "activation": "relu", "output": "logistic"},
+    {"normalize": "standard", "batch_norm": True, "layers": 1},
+)
+
+
+@pytest.mark.parametrize("target", ["kind", "price"])
+def test_several_networks_vote_in_every_file(make_model, table, tmp_path, target):
+    networks = [one if target == "kind" else one | {"output": "softmax"} for one in NETWORKS]
+    model = make_model.vote(target, *networks)
+    assert [member.votes for member in model.members] == [1, 2, 3]
+    shares, found, rows = wanted(model, table), run_onnx(model, table), run_numpy_file(model, table, tmp_path)
+    if target == "price":
+        close = {"atol": CLOSE * model.preparation.target.sd}
+        np.testing.assert_allclose(found["prediction"], shares, **close)
+        np.testing.assert_allclose([float(row["prediction"]) for row in rows], shares[:, 0], **close)
+        return
+    np.testing.assert_allclose(found["probabilities"], shares, atol=CLOSE)
+    by_numpy = np.array([[float(row[f"p_{name}"]) for name in model.classes] for row in rows])
+    np.testing.assert_allclose(by_numpy, shares, atol=CLOSE)
+
+
 def test_one_safetensors_file_holds_everything(make_model, tmp_path):
     import yaml
 
