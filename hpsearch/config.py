@@ -212,7 +212,12 @@ class EnsembleConfig(Section):
 
 def _ensemble(value: Any) -> Any:
     """`true` and `false` as the sizes that they mean."""
-    return {"size": VOTES if value else 0} if isinstance(value, bool) else value
+    if not isinstance(value, bool | str):
+        return value
+    try:
+        return {"size": VOTES * TypeAdapter(bool).validate_python(value)}
+    except ValidationError:
+        raise ValueError("it must be true, false, or size and top such as {size: 10, top: 20}") from None
 
 
 Ensemble = Annotated[EnsembleConfig, BeforeValidator(_ensemble)]

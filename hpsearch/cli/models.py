@@ -14,7 +14,7 @@ from hpsearch.cli.printing import Format, FormatOption, print_record, readable, 
 from hpsearch.errors import ConfigError, DataError, RunError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import polars as pl
 
@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from hpsearch.data.parts import Part
     from hpsearch.model import Model
     from hpsearch.run_directory.record import RunRecord
-    from hpsearch.trial import TrialResult
 
-NOTED = ("trial", "rows", "scores", "intervals", "data", "sha256")  # in the journal, of each evaluation
+SingleOption = Annotated[
+    bool, typer.Option("--single", help="Use the winner alone, although several networks vote in the run's model.")
+]
+NOTED = ("trial", "networks", "rows", "scores", "intervals", "data", "sha256")  # in the journal, of each evaluation
 BLOCK_ROWS = 65_536  # that are predicted at a time
 SHOWN_CLASSES = 12  # of a confusion matrix on a terminal
 
@@ -42,6 +44,7 @@ def evaluate(
         str | None,
         typer.Argument(metavar="[DATA]", help="Other rows with known targets, in place of the sealed test part."),
     ] = None,
+    single: SingleOption = False,
     form: FormatOption = Format.TABLE,
     debug: DebugOption = False,  # noqa: ARG001 - read by app.main
 ) -> None:
@@ -53,20 +56,20 @@ def evaluate(
     from hpsearch.config import StudyConfig
     from hpsearch.data.reading import sha256
     from hpsearch.engine.network import start_engine
-    from hpsearch.model import Model
     from hpsearch.report.judging import judge_rows
     from hpsearch.run_directory.directory import reopen
     from hpsearch.run_directory.record import RunRecord
 
     record = RunRecord.load(run)
     study = StudyConfig.model_validate(record.study)
-    model = Model.load(run / "model")
+    model = model_of(run, single=single)
     winner = record.results.get(model.trial)
     if winner is None:
         raise RunError(f"{run / 'model'}: the model of trial {model.trial}, which this run does not have")
     part = _rows_to_judge(run, source, study, record, model)
     start_engine(say)
-    found = {"trial": model.trial, **judge_rows(model.preparation.target, part, *model.outputs(part.inputs))}
+    found = {"trial": model.trial, "networks": len(model.members)}
+    found |= judge_rows(model.preparation.target, part, *model.outputs(part.inputs))
     if source is not None:
         found |= {"data": str(Path(source).absolute()), "sha256": sha256(source)}
         if found["sha256"] == record.data["sha256"]:
@@ -77,7 +80,18 @@ def evaluate(
         record = directory.record
     found["opened"] = sum("data" not in event for event in record.evaluations)
     found["baselines"] = _simpler(record, model)
-    print_record(found, form, value=found["scores"].get(record.metric), table=_judged_table(source, winner, found))
+    first = {name.removeprefix("dev_"): value for name, value in winner.metrics.items() if name.startswith("dev_")}
+    dev = record.ensemble["scores"] if len(model.members) > 1 and record.ensemble else first
+    print_record(found, form, value=found["scores"].get(record.metric), table=_judged_table(source, dev, found))
+
+
+def model_of(run: Path, *, single: bool) -> Model:
+    """The model of a run; `single`: that of the winner alone. Raises RunError."""
+    from hpsearch.model import Model
+    from hpsearch.run_directory.directory import SINGLE
+
+    alone = run / SINGLE
+    return Model.load(alone if single and alone.exists() else run / "model")
 
 
 def _rows_to_judge(run: Path, source: str | None, study: StudyConfig, record: RunRecord, model: Model) -> Part:
@@ -102,7 +116,8 @@ def _simpler(record: RunRecord, model: Model) -> dict[str, dict[str, float]]:
     return {name: scores for name, scores in found.items() if scores}
 
 
-def _judged_table(source: str | None, winner: TrialResult, found: dict[str, Any]) -> str:
+def _judged_table(source: str | None, dev: Mapping[str, float], found: dict[str, Any]) -> str:
+    """`dev`: by metric, what was known of the model's dev score when it was chosen."""
     rows = readable(found["rows"])
     opening = f"the {rows} rows of the sealed test part (opening {found['opened']})"
     where = opening if source is None else f"{rows} rows of {source}"
@@ -113,13 +128,15 @@ def _judged_table(source: str | None, winner: TrialResult, found: dict[str, Any]
             metric,
             readable(value),
             f"{readable(found['intervals'][metric][0])} to {readable(found['intervals'][metric][1])}",
-            readable(winner.metrics.get(f"dev_{metric}")),
+            readable(dev.get(metric)),
             *(readable(known.get(metric)) for known in baselines.values()),
         ]
         for metric, value in found["scores"].items()
     ]
     header = ["score", name, "95 %", "dev", *(f"{simple} (dev)" for simple in baselines)]
-    lines = [f"Trial {found['trial']} on {where}", "", *_indented([header, *scores])]
+    networks = found["networks"]
+    who = f"Trial {found['trial']}" if networks == 1 else f"{networks} networks that vote"
+    lines = [f"{who} on {where}", "", *_indented([header, *scores])]
     if "classes" in found:
         lines += ["", *_indented([["class", "rows", "recall", "precision"], *_class_cells(found["classes"])])]
         lines += ["", *_confusion_lines(found)]
@@ -165,6 +182,7 @@ def predict(
         str, typer.Argument(metavar="DATA", help="A table with the columns that the model was trained on.")
     ],
     out: Annotated[Path | None, typer.Option("-o", "--out", metavar="F", help="A CSV file [stdout].")] = None,
+    single: SingleOption = False,
     debug: DebugOption = False,  # noqa: ARG001 - read by app.main
 ) -> None:
     """Predict new rows with the winner: for each row, in order, `prediction`, each class's probability and `trust`.
@@ -176,13 +194,12 @@ def predict(
     from hpsearch.data.reading import read_blocks
     from hpsearch.engine.network import start_engine
     from hpsearch.files import replaced, storage_errors
-    from hpsearch.model import Model
 
     if out and out.resolve() == Path(source).resolve():
         raise ConfigError(f"-o {out}: is the table to predict; choose another file")
     if out and out.suffix in (".parquet", ".npz", ".gz"):
         raise ConfigError(f"-o {out}: predictions are written as CSV, not as {out.suffix}")
-    model = Model.load(run / "model")
+    model = model_of(run, single=single)
     start_engine(say)
     blocks = _predicted(model, read_blocks(source, BLOCK_ROWS))
     if out is None:
@@ -239,9 +256,10 @@ def _write_csv(blocks: Iterator[pl.DataFrame], file: BinaryIO) -> int:
 def export(
     run: RunArgument,
     out: Annotated[Path, typer.Option("-o", "--out", metavar="F", help="model.py, model.onnx or model.safetensors.")],
+    single: SingleOption = False,
     debug: DebugOption = False,  # noqa: ARG001 - read by app.main
 ) -> None:
-    """Write the winner as one file that works without hpsearch.
+    """Write the model of a run as one file that works without hpsearch.
 
     model.py needs NumPy alone: `python model.py table.csv`. model.onnx has the preparation of columns inside (extra
     onnx). model.safetensors has the weights, and all else as YAML in its metadata.
@@ -249,8 +267,7 @@ def export(
     from hpsearch.cli.progress import say
     from hpsearch.export.files import exported
     from hpsearch.files import write_atomically
-    from hpsearch.model import Model
 
-    content = exported(Model.load(run / "model"), out.suffix)
+    content = exported(model_of(run, single=single), out.suffix)
     write_atomically(out.resolve(), content)
     say(f"{out}: {len(content):,} bytes")

@@ -74,6 +74,8 @@ def _overfit(verdict: Verdict, event: dict[str, Any]) -> str:
         return f"{verdict.metric} cannot be computed on the test part"
     if trial != verdict.winner:
         return f"the test part was opened for trial {trial}, which is not the winner any more: {test:.4g}"
+    if (networks := event.get("networks", 1)) > 1:
+        return f"on the test part: {test:.4g}, by {networks} networks that vote"
     lost = (test - verdict.score) * (-1 if verdict.metric in MAXIMIZED_METRICS else 1)
     if lost <= 0:
         return f"on the test part: {test:.4g}, no worse than on dev: dev was not overfitted"

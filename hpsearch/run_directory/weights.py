@@ -30,7 +30,7 @@ class KeptWeights:
     """Weights by training, in memory until `flush` and in `folder` from then on.
 
     `most` is how many of the trainings that are offered are kept, those with the best scores. What is `put` is kept
-    whatever its score.
+    whatever its score, and with 0 nothing that is there is judged.
     """
 
     def __init__(self, folder: Path, most: int = 0) -> None:
@@ -65,7 +65,8 @@ class KeptWeights:
             make_folder(self.folder)
             write_atomically(self.folder / _name(key), _content(weights))
         self._fresh.clear()
-        self.discard(lambda key: key[1:] == (0, 0) and key not in best)
+        if self.most:
+            self.discard(lambda key: key[1:] == (0, 0) and key not in best)
 
     def discard(self, unwanted: Callable[[Key], bool]) -> None:
         """Delete those that are not wanted. Raises StorageError."""
