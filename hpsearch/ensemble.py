@@ -35,7 +35,7 @@ class Choice:
     Attributes:
         votes: by candidate, at least 1; in the order of candidates.
         scores: by metric, on the rows that it was chosen by.
-        gain: by how much its metric is better than that of candidate 0, on rows that it was not chosen by.
+        gain: by how much the metric of many is better than that of one, both on rows that they were not chosen by.
         error: the standard error of the gain.
     """
 
@@ -46,7 +46,7 @@ class Choice:
 
     @property
     def better(self) -> bool:
-        """Whether it is better than candidate 0 beyond noise."""
+        """Whether it is better than a single network beyond noise."""
         return len(self.votes) > 1 and self.gain > BEYOND * self.error
 
 
@@ -54,30 +54,36 @@ def choose(outputs: Sequence[np.ndarray], part: Part, target: Target, metric: st
     """Let at most `size` votes be given to candidates, so that their mean has the best score.
 
     Args:
-        outputs: of each candidate the network's outputs (rows, outputs) for the part; candidate 0 is what the ensemble
-            is compared with.
+        outputs: of each candidate the network's outputs (rows, outputs) for the part.
         part: rows with known targets that no candidate was trained on.
         target: what the outputs mean.
         metric: that is to be best.
         size: votes, at least 1.
         seed: of the folds and of the resampling.
 
-    The gain is that of ensembles chosen by four fifths of the rows on the last fifth, put together over the fifths; its
-    error is that of a paired bootstrap.
+    The gain is that of ensembles chosen by four fifths of the rows over single networks that are chosen so too, on the
+    last fifth, put together over the fifths; its error is that of a paired bootstrap. So the luck that made candidates
+    of all of them, and one the winner, is on both sides.
     """
     chance = np.random.default_rng(seed)
     rows = chance.permutation(len(part.inputs))[:MOST_ROWS]
     judge = _Judge(part, target, metric)
     stack = np.stack([judge.prepared(one) for one in outputs])
-    unseen = np.empty(stack.shape[1:])
-    for fold in range(FOLDS):
-        out = rows[fold::FOLDS]
-        others = np.concatenate([rows[other::FOLDS] for other in range(FOLDS) if other != fold])
-        unseen[out] = stack[_picks(stack, judge, others, size)][:, out].mean(0) if len(others) else stack[0][out]
-    gain, error = judge.difference(stack[0], unseen, rows, chance)
+    one, many = (_unseen(stack, judge, rows, votes) for votes in (1, size))
+    gain, error = judge.difference(one, many, rows, chance)
     picks = _picks(stack, judge, rows, size)
     scores = judge.scores(stack[picks].mean(0))
     return Choice(dict(sorted(Counter(picks).items())), scores, gain, error)
+
+
+def _unseen(stack: np.ndarray, judge: _Judge, rows: np.ndarray, size: int) -> np.ndarray:
+    """For each of these rows the prediction of an ensemble that was chosen without its fold."""
+    found = np.full(stack.shape[1:], np.nan)
+    for fold in range(FOLDS):
+        out = rows[fold::FOLDS]
+        others = np.concatenate([rows[other::FOLDS] for other in range(FOLDS) if other != fold])
+        found[out] = stack[_picks(stack, judge, others, size) if len(others) else [0]][:, out].mean(0)
+    return found
 
 
 def _picks(stack: np.ndarray, judge: _Judge, rows: np.ndarray, size: int) -> list[int]:

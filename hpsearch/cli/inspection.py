@@ -147,7 +147,7 @@ def _model_lines(record: RunRecord, found: dict[str, Any]) -> list[str]:
         epochs = sorted({refit["refit_epochs"] for refit in done})
         how_long = counted(epochs[0], "epoch") if len(epochs) == 1 else f"{epochs[0]} to {epochs[-1]} epochs"
         what = "in the end" if len(done) == 1 else f"in the end, {len(done)} networks"
-        lines.append(f"  {what}: trained on train and dev together, {readable(done[0]['rows'])} rows, {how_long}")
+        lines.append(f"  {what}: trained on train and dev together, {done[0]['rows']:,} rows, {how_long}")
     return lines
 
 
