@@ -6,7 +6,7 @@ All of it is noted in the journal, so best.yaml is made from there; the weights 
 from __future__ import annotations
 
 import shutil
-from statistics import median_low
+from statistics import median_high
 from typing import TYPE_CHECKING
 
 from hpsearch.finals import train_all
@@ -148,7 +148,7 @@ class FinalModel:
     def _refit_of(self, key: Key) -> Key:
         """As long as a training of this trial is best by the median of all its trainings."""
         trial, repeat, _ = key
-        return trial, repeat, median_low(self._directory.record.best_epochs(trial))
+        return trial, repeat, median_high(self._directory.record.best_epochs(trial))
 
     def _missing_refits(self, winner: int) -> list[Trial]:
         noted = self._directory.record.refits

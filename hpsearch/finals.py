@@ -144,6 +144,7 @@ class TimeForFinals:
         possible = range(2, min(len(best), wanted) + 1)
         self.needed = self._finals_seconds(2, mean) if possible else 0.0
         afterwards = self._choosing + HEADROOM * math.ceil(self._refits / self._slots) * self._longer * mean
+        afterwards = min(afterwards, self._most)  # it may take less
         for finalists in (0, *possible):
             seconds = afterwards + self._finals_seconds(finalists, mean)
             if seconds <= self._most:

@@ -85,7 +85,8 @@ class Study:
         pruner: Pruner | None = None,
     ) -> None:
         self._directory = directory
-        alone = any(number != place for place, number in enumerate(numbers))
+        whole = range(len(numbers))
+        alone = numbers != whole and list(numbers) != list(whole)
         self._pruner = None if alone else pruner  # what is run without the trials before it is compared with none
         self._record = directory.record
         self._strategy = strategy

@@ -38,7 +38,9 @@ def shape(line):
 def depends_on_the_winner(line):
     """Whether a line is there for some winners only; which network wins depends on the processor."""
     some = ("the winner's ", "  not told apart from it: ", "what limits the best trials: ")
-    votes = r"(  )?\d+ networks( that)? vote|  no other networks vote|  in the end|training (the winner|\d+ networks) on"
+    votes = (
+        r"(  )?\d+ networks( that)? vote|  no other networks vote|  in the end|training (the winner|\d+ networks) on"
+    )
     return line.startswith(some) or bool(re.match(votes, line))
 
 

@@ -56,3 +56,23 @@ def test_it_is_looked_at_anew_as_results_come_in():
     assert needed() == START_SECONDS + HEADROOM * 6 * 2.0
     needed._record = record(*results)
     assert needed() == START_SECONDS + HEADROOM * 6 * 3.0
+
+
+def test_what_comes_after_the_finals_has_its_time_too():
+    """Two more rounds of trainings that are a third longer, and choosing; the finals have what is left."""
+    trials = record(*(result(n, score=n, seconds=3.0) for n in range(50)))
+    afterwards = 2.0 + HEADROOM * 3 * (4 / 3) * 3.0
+    search = {"slots": 2, "preparing": 0.0, "choosing": 2.0, "refits": 6, "longer": 4 / 3}
+    found = TimeForFinals(trials, None, 3, timeout=1e9, **search)
+    assert found() == pytest.approx(afterwards + START_SECONDS + HEADROOM * 8 * 3.0)
+    assert (found.finalists, found.afterwards) == (5, pytest.approx(afterwards))
+    short = TimeForFinals(trials, None, 3, timeout=3 * (afterwards + 1), **search)
+    assert (short(), short.finalists) == (pytest.approx(afterwards), 0)
+    shorter = TimeForFinals(trials, None, 3, timeout=9.0, **search)
+    assert (shorter(), shorter.finalists, shorter.afterwards) == (3.0, 0, 3.0)
+
+
+def test_a_single_result_is_enough_to_keep_time_for_its_refit():
+    trials = record(result(0, 0.1, 4.0))
+    found = TimeForFinals(trials, None, 3, slots=2, preparing=1.0, timeout=100.0, refits=1, longer=1.5)
+    assert (found(), found.finalists, found.needed) == (HEADROOM * 1.5 * 4.0, 0, 0.0)

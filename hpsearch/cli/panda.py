@@ -80,7 +80,7 @@ class PandaView:
         self,
         directory: RunDirectory,
         strategy: Strategy,
-        total: int,
+        total: int | None,
         target_sd: float,
         interrupted: Callable[[], bool],
     ) -> None:
@@ -156,7 +156,7 @@ class PandaView:
         best = self._best or self._directory.record.best()
         metric = self._directory.record.metric
         again = purpose(trial.key)
-        what = f", {again}" if again else f" of {self._total}  {self._step[1]}"
+        what = f", {again}" if again else f"{'' if self._total is None else f' of {self._total}'}  {self._step[1]}"
         title = f"trial {trial.number}{what}"
         if best is not None:
             lines.append(f"best so far: {metric} {readable(best.metrics[f'dev_{metric}'])} (trial {best.number})")

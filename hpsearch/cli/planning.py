@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hpsearch.strategies.pruning import Pruner
 
 MAX_MESH = 1_000  # more of them are run only when somebody says how many
+ENDLESS = 10**9  # trials of a search that only a time limit ends
 MOST_ONLY = 1_000_000  # trials before it are asked for too
 
 
@@ -231,7 +232,7 @@ def _say_data(data: Dataset, *, quiet: bool, verbose: bool) -> None:
 
 
 def trial_numbers(study: StudyConfig, strategy: Strategy) -> Sequence[int]:
-    """The trials of the study, by number."""
+    """The trials of the study, by number: if it only says for how long, as many as there is time for."""
     from hpsearch.config import DEFAULT_TRIALS
     from hpsearch.strategies.base import GivenStrategy
 
@@ -242,7 +243,7 @@ def trial_numbers(study: StudyConfig, strategy: Strategy) -> Sequence[int]:
         raise ConfigError(
             f"the grid has {usual:,} points; say how many to try with -n, or take a smaller space with -p"
         )
-    wanted = study.budget.trials or usual or DEFAULT_TRIALS
+    wanted = study.budget.trials or usual or (ENDLESS if study.budget.timeout else DEFAULT_TRIALS)
     return range(wanted if strategy.limit is None else min(wanted, strategy.limit))
 
 

@@ -33,9 +33,12 @@ def say(message: str) -> None:
 
 
 class Progress:
-    """Observes `total` trials of which `done` are there; `metric` is the name of the score, `unit` what is counted."""
+    """Observes `total` trials (None: nobody knows how many) of which `done` are there.
 
-    def __init__(self, style: ProgressStyle, total: int, done: int, metric: str, unit: str = "trials") -> None:
+    `metric` is the name of the score, `unit` what is counted.
+    """
+
+    def __init__(self, style: ProgressStyle, total: int | None, done: int, metric: str, unit: str = "trials") -> None:
         if style is ProgressStyle.AUTO:
             style = ProgressStyle.BAR if sys.stderr.isatty() else ProgressStyle.PLAIN
         self._style = style
@@ -52,6 +55,7 @@ class Progress:
             from tqdm import tqdm
 
             form = "{desc}{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}]{postfix}"
+            form = "{desc}{n_fmt} " + unit + " [{elapsed}]{postfix}" if total is None else form
             self._bar = tqdm(
                 total=total, initial=done, file=sys.stderr, bar_format=form, dynamic_ncols=True, leave=True
             )
@@ -78,14 +82,15 @@ class Progress:
             self._bar.update(1)
         elif self._style is ProgressStyle.PLAIN and self._is_due():
             standing = "" if self._unit != "trials" else f", {best_so_far or 'none with a score yet'}"
-            self._line(f"{self._done} of {self._total} {self._unit}{standing}")
+            of_all = "" if self._total is None else f" of {self._total}"
+            self._line(f"{self._done}{of_all} {self._unit}{standing}")
             self._said, self._said_done = time.monotonic(), self._done
 
     def _is_due(self) -> bool:
         return (
             self._done == self._total
             or time.monotonic() - self._said > PLAIN_SECONDS
-            or self._done - self._said_done >= PLAIN_SHARE * self._total
+            or (self._total is not None and self._done - self._said_done >= PLAIN_SHARE * self._total)
         )
 
     def tick(self) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from hpsearch.cli.planning import ENDLESS
 from hpsearch.cli.printing import Format, counted
 from hpsearch.cli.progress import Progress, ProgressStyle, say
 from hpsearch.cli.signals import OrderlyEnd
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 CONTENDERS = 4  # times as many trials as there are finalists keep their weights, for who they will be is not known yet
 MOST_CONTENDERS = 50
 REFITS = 6  # networks with votes that there should be time to train again
-CHOOSING_SECONDS = 2.0  # that choosing them may take
+CHOOSING_SECONDS, CHOOSING_ROW_SECONDS = 0.3, 2e-4  # that choosing them may take, and for each row of dev
 WHY = {"timeout": "the time is over", "goal": "the goal is reached", "stopped": "ended by hand"}
 
 
@@ -111,6 +112,7 @@ class SearchRun:
         self._interactive = interactive
         self._folder = plan.folder
         self._numbers = numbers
+        self._endless = len(numbers) == ENDLESS
         self._place = place
         self._overwrite = overwrite
         self._quiet = quiet
@@ -152,7 +154,8 @@ class SearchRun:
             keep=self._kept_weights(),
         ) as directory:
             self._record = record = directory.record
-            done = sum(number in record.results for number in self._numbers) if record.results else 0
+            wanted = self._numbers if isinstance(self._numbers, range) else set(self._numbers)
+            done = sum(number in wanted for number in record.results)
             finals = self._finals(directory)
             self._final_model = final_model = self._make_final_model(directory)
             idle = done == len(self._numbers) and finals is None and final_model.done()
@@ -168,7 +171,8 @@ class SearchRun:
                     lambda: signals.received is not None,
                     asked_to_end=lambda: getattr(self._watcher, "asked_to_end", False),
                 )
-                self._watcher = progress = self._view(style, directory, len(self._numbers), done, idle=idle)
+                total = None if self._endless else len(self._numbers)
+                self._watcher = progress = self._view(style, directory, total, done, idle=idle)
                 with self._executor(directory, idle=idle) as executor:
                     time_for_finals = self._time_for_finals(executor.slots)
                     self._stop = replace(stop, reserved=time_for_finals)
@@ -181,8 +185,7 @@ class SearchRun:
                     if observer is not progress:
                         observer.complete()
                     if self._reason in WHY and not self._quiet:
-                        trials = counted(len(self._numbers), "trial")
-                        say(f"{WHY[self._reason]} after {len(record.counted())} of {trials}")
+                        say(f"{WHY[self._reason]} after {self._share_of(len(record.counted()))}")
                     self._stop = stop  # now until the very end of the time
                     fitting = time_for_finals.finalists if self._reason == "timeout" else None
                     if self._reason == "done" or fitting:
@@ -229,7 +232,7 @@ class SearchRun:
             slots=slots,
             preparing=plan.load_seconds * wanted.seeds if plan.split_again else 0.0,
             timeout=plan.study.budget.timeout or math.inf,
-            choosing=CHOOSING_SECONDS if votes else 0.0,
+            choosing=CHOOSING_SECONDS + CHOOSING_ROW_SECONDS * plan.data.rows["dev"] if votes else 0.0,
             refits=min(REFITS, votes or 1) if plan.study.refit and whole else 0,
             longer=1 + plan.data.rows["dev"] / plan.data.rows["train"],
         )
@@ -269,17 +272,23 @@ class SearchRun:
         if idle:
             say(f"{self._folder}: nothing to do, {trials} of {len(self._record.results)} there were asked for")
         elif done == len(self._numbers):
-            say(f"{self._folder}: all of {trials} done, finals to go, in {how}")
+            say(f"{self._folder}: all of {trials} done, the end of it to go, in {how}")
         elif done:
-            say(f"{self._folder}: going on after {done} of {trials}, in {how}")
+            say(f"{self._folder}: going on after {self._share_of(done)}, in {how}")
+        elif self._endless:
+            say(f"{self._folder}: trials for {self._plan.study.budget.timeout:g} s in {how}")
         else:
             say(f"{self._folder}: {trials} in {how}")
+
+    def _share_of(self, done: int) -> str:
+        """So many of the trials, in words."""
+        return counted(done, "trial") if self._endless else f"{done} of {counted(len(self._numbers), 'trial')}"
 
     def _view(
         self,
         style: ProgressStyle,
         directory: RunDirectory,
-        total: int,
+        total: int | None,
         done: int,
         *,
         unit: str = "trials",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hpsearch.cli.planning import (
+    ENDLESS,
     check_ledger,
     independent,
     make_plan,
@@ -73,7 +74,7 @@ def search(
             "--trials",
             metavar="N",
             envvar="HPSEARCH_TRIALS",
-            help="Trials in all, those of earlier runs included [50].",
+            help="Trials in all, those of earlier runs included [50; with --timeout no end].",
         ),
     ] = None,
     mode: Annotated[
@@ -244,7 +245,7 @@ def search(
     debug: Annotated[bool, typer.Option("--debug", help="Show the place of an error.")] = False,  # noqa: ARG001 - read by app.main
 ) -> None:
     """Find out what is to be run, and run it."""
-    from hpsearch.config import VOTES
+    from hpsearch.config import DEFAULT_TRIALS, VOTES
     from hpsearch.strategies.base import GivenStrategy
 
     began = time.monotonic()
@@ -285,6 +286,7 @@ def search(
     if shard:
         numbers = shard_numbers(shard, numbers, plan.strategy)
     if dry_run:
+        numbers = numbers[:DEFAULT_TRIALS] if len(numbers) == ENDLESS else numbers
         _print_dry_run(plan, numbers, form, place.jobs)
         return
     run = SearchRun(plan, numbers, place=place, overwrite=overwrite, quiet=quiet, interactive=interactive)

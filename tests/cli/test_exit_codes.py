@@ -263,3 +263,17 @@ def test_a_signal_to_the_whole_group_is_one_to_the_search(shell, tmp_path, numbe
     _, err = search.communicate(timeout=20)
     assert search.returncode == -number
     assert "To go on: hpsearch random wine" in err
+
+
+def test_a_time_limit_alone_has_no_other_end(hpsearch):
+    """More than the usual fifty trials, if there is time for them; the same trials as with a number."""
+    code, _, err = hpsearch("random", "wine", "-p", "units=8", "--epochs", 2, "--timeout", "4s", "-o", "r")
+    assert code == 0, err
+    assert "r: trials for 4 s in" in err
+    rows = Path("r/trials.csv").read_text().splitlines()
+    assert len(rows) > 60
+    assert f"the time is over after {len(rows) - 1} trials" in err
+    code, _, err = hpsearch("random", "wine", "-p", "units=8", "--epochs", 2, "-n", 20, "--lag", 8, "-o", "n", "-q")
+    assert Path("n/trials.csv").read_text().splitlines() == rows[:21]
+    dry = hpsearch("random", "wine", "--timeout", "4s", "--dry-run", "-f", "csv")[1]
+    assert len(dry.splitlines()) == 51
