@@ -275,5 +275,5 @@ def test_a_time_limit_alone_has_no_other_end(hpsearch):
     assert f"the time is over after {len(rows) - 1} trials" in err
     code, _, err = hpsearch("random", "wine", "-p", "units=8", "--epochs", 2, "-n", 20, "--lag", 8, "-o", "n", "-q")
     assert Path("n/trials.csv").read_text().splitlines() == rows[:21]
-    dry = hpsearch("random", "wine", "--timeout", "4s", "--dry-run", "-f", "csv")[1]
+    dry = hpsearch("random", "wine", "--plain", "--timeout", "4s", "--dry-run", "-f", "csv")[1]
     assert len(dry.splitlines()) == 51
