@@ -103,7 +103,7 @@ def test_every_command_and_flag_of_the_readme_exists():
     assert named == known, "every command has an example"
     helps = [
         subprocess.run([sys.executable, "-m", "hpsearch", name, "--help"], capture_output=True, text=True, check=True)
-        for name in ("random", "report")
+        for name in ("random", "report", "evaluate")
     ]
     flags = set(re.findall(r"`(--[a-z-]+)", README)) - {"--help"}
     assert {flag for flag in flags if not any(flag in said.stdout for said in helps)} == set()

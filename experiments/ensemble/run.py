@@ -18,7 +18,6 @@ from statistics import NormalDist, fmean, median_low
 
 import numpy as np
 
-from hpsearch import ensemble
 from hpsearch.config import StudyConfig, wanted_normalizations
 from hpsearch.data.dataset import load_dataset, load_test_part
 from hpsearch.data.sharing import save_shared
@@ -84,26 +83,7 @@ def compared(file, seed, seconds):
             members = [Member.of(known[key], data.preparation, study.metric, n) for key, n in votes.items()]
             found[way] = score(Model.of(winner, members, data, study.metric), part, study.metric)
         told = {name: choice[name] for name in ("gain", "standard_error", "kept")}
-        told |= over_the_winner(folder, data, study, winner, record)
         return {"set": file.stem, "seed": seed, "seconds": seconds, "trials": len(record.counted()), **found, **told}
-
-
-def over_the_winner(folder, data, study, winner, record):
-    """The gain on rows that the ensemble was not chosen by, over the winner and not over a single one so chosen."""
-    weights, outputs = KeptWeights(folder / WEIGHTS), []
-    for number in dict.fromkeys((winner, *record.ranking(study.ensemble.top))):
-        if (vector := weights.get((number, 0, 0))) is not None:
-            result = TrialResult(number, record.results[number].config, TrialState.COMPLETE, weights=vector)
-            member = Member.of(result, data.preparation, study.metric)
-            outputs.append(member.network.predict(vector, data.part("dev", member.normalize))[0])
-    part = data.part("dev", next(iter(data.normalizers)))
-    chance = np.random.default_rng(study.seed)
-    rows = chance.permutation(len(part.inputs))[: ensemble.MOST_ROWS]
-    judge = ensemble._Judge(part, data.target, study.metric)
-    stack = np.stack([judge.prepared(one) for one in outputs])
-    many = ensemble._unseen(stack, judge, rows, 10)
-    gain, error = judge.difference(stack[0].astype(float), many, rows, chance)
-    return {"over_winner": gain, "over_winner_error": error}
 
 
 def score(model, part, metric):

@@ -16,6 +16,7 @@ from hpsearch.cli.streams import discard, forgiving_streams
 from hpsearch.errors import HpsearchError, StorageError
 from hpsearch.threads import hold_threads
 
+INTERRUPTED = 130  # what Typer makes of a KeyboardInterrupt
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 app = typer.Typer(
@@ -50,6 +51,8 @@ def _version(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command line and exit: 0 done, otherwise the code of what went wrong (listed in the README)."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # see start.py
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     hold_threads()
     arguments = sys.argv[1:] if arguments is None else arguments
     with forgiving_streams():
@@ -81,7 +84,7 @@ def _run(arguments: list[str]) -> tuple[int, int | None]:
         return _report(error, arguments, StorageError.exit_code, "error"), None
     except Exception as error:  # noqa: BLE001 - the last net: a defect is one line too
         return _report(error, arguments, 1, "internal error"), None
-    return code, None
+    return (1, signal.SIGINT) if code == INTERRUPTED else (code, None)
 
 
 def _report(error: Exception, arguments: list[str], code: int, kind: str) -> int:

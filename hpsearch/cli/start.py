@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import signal
 import sys
 
 from hpsearch.threads import hold_threads
@@ -15,6 +16,8 @@ NOTHING_RUNS_HERE = {"-h", "--help", "--dry-run", "--print-config", "panda", "--
 
 def main() -> None:
     """Run the command line of this process and exit."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # there is nothing to clean up yet, and no traceback to show
     hold_threads()
     open_standard_streams()
     words = {*sys.argv, *(word.partition("=")[0] for word in sys.argv)}

@@ -19,13 +19,15 @@ import itertools
 import json
 import os
 import platform
+import select
 import shutil
 import stat
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -33,12 +35,13 @@ from hpsearch.errors import StorageError
 from hpsearch.files import write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 KERNELS = "hpsearch.engine.kernels"
 OBJECT = "engine.o"
 WITHOUT_EFFECT = ("NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS")
 KEPT_VERSIONS = 8
+AWAKE_SECONDS = 0.1
 INHERITED = "HPSEARCH_ENGINE_CACHE"  # tells worker processes which folder their parent uses
 # What C has to bring along: the functions that the code calls or an LLVM may make of what it calls.
 C_FUNCTIONS = (
@@ -125,7 +128,7 @@ def _object_code(announce: Callable[[str], None]) -> tuple[dict[str, list[str]],
         return found
     announce("Compiling the engine for this machine, once: about 15 seconds ...")
     with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        _lock(lock)
         found = _read(folder)  # another process may have compiled it while we waited
         if found is None:
             content = _compile()
@@ -134,6 +137,15 @@ def _object_code(announce: Callable[[str], None]) -> tuple[dict[str, list[str]],
                 _remove_old(folder.parent)
             found = _parts(content)
     return found
+
+
+def _lock(file: IO[str]) -> None:
+    """Wait for the lock, now and then awake: a signal that reaches another thread would not end a waiting call."""
+    while True:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(AWAKE_SECONDS)
 
 
 def _compile() -> bytes:
@@ -152,7 +164,7 @@ def _compile() -> bytes:
         ) as child,
     ):
         try:
-            content = child.stdout.read()
+            content = b"".join(_chunks(child.stdout))
             if child.wait() != 0:
                 errors.seek(0)
                 error = errors.read().decode(errors="replace")
@@ -160,6 +172,16 @@ def _compile() -> bytes:
         finally:
             child.kill()
     return content
+
+
+def _chunks(pipe: IO[bytes]) -> Iterator[bytes]:
+    """What comes out of a pipe until its end; awake now and then, as in _lock."""
+    while True:
+        if select.select([pipe], [], [], AWAKE_SECONDS)[0]:
+            chunk = os.read(pipe.fileno(), 1 << 16)
+            if not chunk:
+                return
+            yield chunk
 
 
 def _read(folder: Path) -> tuple[dict[str, list[str]], bytes] | None:

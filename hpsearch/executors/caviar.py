@@ -15,7 +15,7 @@ import time
 from collections import Counter, deque
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing import connection, forkserver
+from multiprocessing import connection, forkserver, resource_tracker
 from typing import TYPE_CHECKING
 
 from hpsearch import errors
@@ -259,7 +259,9 @@ def _undisturbed_start() -> Iterator[None]:
         main = sys.modules["__main__"]
         hidden = {name: main.__dict__.pop(name) for name in ("__file__", "__spec__") if name in main.__dict__}
         main.__spec__ = None
-        # Blocked signals stay blocked in what is started, and reach this process when it is done.
+        # Blocked signals stay blocked in what is started, and reach this process when it is done. The tracker, which is
+        # started along with the first process, would unblock them.
+        resource_tracker.ensure_running()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
         try:
             yield

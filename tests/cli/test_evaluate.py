@@ -42,7 +42,7 @@ def test_every_opening_of_the_sealed_part_is_counted_and_dated(hpsearch, run):
         assert f"of the sealed test part (opening {times})" in out
     noted = evaluations(run)
     assert [sorted(event) for event in noted] == [
-        ["at", "crc", "event", "intervals", "rows", "scores", "seq", "trial"]
+        ["at", "crc", "event", "intervals", "networks", "rows", "scores", "seq", "trial"]
     ] * 2
 
 

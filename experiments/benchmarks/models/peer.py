@@ -4,8 +4,8 @@
 
 - hgb: scikit-learn's HistGradientBoosting with its defaults, texts as categories.
 - flaml: FLAML's AutoML for SECONDS, its own choice of learners and resampling, texts as categories.
-- sklearn: RandomizedSearchCV over MLPClassifier or MLPRegressor for SECONDS (../strategies/engine_sklearn.py), judged on
-  dev; then the best is trained on both parts, as refit=True does, outside of the time.
+- sklearn: RandomizedSearchCV over MLPClassifier or MLPRegressor for SECONDS (../strategies/engine_sklearn.py), judged
+  on dev; then the best is trained on both parts, as refit=True does, outside of the time.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def score(task, model, X, y):
     return float(root_mean_squared_error(y, model.predict(X)))
 
 
-def hgb(task, seed, seconds, jobs):
-    """HistGradientBoosting as it comes."""
+def hgb(task, seed, *_):
+    """HistGradientBoosting as it comes, however long that takes."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor  # noqa: PLC0415
 
     X, y, X_test, y_test = tables(task)
