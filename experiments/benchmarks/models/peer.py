@@ -24,6 +24,7 @@ STRATEGIES = HERE.parent / "strategies"
 sys.path.insert(0, str(STRATEGIES))
 
 import numpy as np  # noqa: E402
+import pandas as pd  # noqa: E402
 from engine_notes import noted  # noqa: E402
 from engine_task import Task  # noqa: E402
 from sklearn.metrics import log_loss, root_mean_squared_error  # noqa: E402
@@ -38,7 +39,7 @@ def tables(task):
     rows = np.concatenate([table.rows["train"], table.rows["dev"]])
     whole = table.frame.drop(target).to_pandas()
     for name in whole.columns:
-        if not np.issubdtype(whole[name].dtype, np.number):
+        if not pd.api.types.is_numeric_dtype(whole[name]):
             whole[name] = whole[name].astype("category")
     y = table.frame[target].to_numpy()
     if task.data.classes:
