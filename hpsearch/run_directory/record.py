@@ -166,7 +166,7 @@ class RunRecord:
     def _note_result(self, line: Line) -> None:
         event = line.event()
         number, state = event["trial"], event["state"]
-        self.running.offsets.pop(number, None)
+        self.running.offsets.discard(number)
         self.results.offsets[number] = line.offset
         if state == TrialState.COMPLETE:
             self.scores[number] = score_of(event["metrics"], self.metric, self.maximize)

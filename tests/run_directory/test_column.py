@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpsearch.run_directory.column import PAGE, Column
+from hpsearch.run_directory.column import BITS, Column
 
-TRIALS = st.integers(0, 5) | st.integers(PAGE - 2, PAGE + 2) | st.integers(0, 10**9)
+TRIALS = st.integers(0, 5) | st.integers((1 << BITS) - 2, (1 << BITS) + 2) | st.integers(0, 10**9)
 STEPS = st.lists(st.tuples(st.booleans(), TRIALS, st.floats(allow_nan=False)), max_size=30)
 
 
