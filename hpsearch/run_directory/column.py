@@ -47,8 +47,9 @@ class Column(MutableMapping[int, float]):
         page[place] = value
 
     def __delitem__(self, trial: int) -> None:
-        if not self.discard(trial):
+        if trial not in self:
             raise KeyError(trial)
+        self.discard(trial)
 
     def discard(self, trial: int) -> bool:
         """Take a trial away; whether it was there."""
