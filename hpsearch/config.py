@@ -457,7 +457,7 @@ def default_space(train_rows: int, *, images: bool = False) -> dict[str, Any]:
         "learning_rate": {"low": 2e-4, "high": 2e-2, "log": True},
         "batch_size": {"low": max(8, batch // 4), "high": 2 * batch, "scale": "pow2"},
         "l2": {"low": 1e-5, "high": 1.0, "log": True},
-        "normalize": ["robust_clip", "standard"],
+        "normalize": ["robust_clip", "standard", *([] if images else ["piecewise_linear"])],
         **({"augment": ["none", "shift+rotate+scale"]} if images else {}),
     }
 

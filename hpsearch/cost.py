@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hpsearch.engine.hyperparameters import normalization
 from hpsearch.engine.network import Network, Training
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def most_flop(trial: Trial, data: SearchData, metric: str, rows: int) -> float:
 def _network(trial: Trial, data: SearchData, metric: str) -> Network:
     return Network(
         trial.config,
-        n_inputs=data.n_inputs,
+        n_inputs=data.part("train", normalization(trial.config)).inputs.shape[1],
         n_outputs=data.n_outputs,
         task=data.task,
         metric=metric,

@@ -107,7 +107,7 @@ class _Network(BaseEstimator):
 
         self._network = Network(
             self._hyperparameters(len(train)),
-            n_inputs=X.shape[1],
+            n_inputs=self._normalizer.width,
             n_outputs=outputs,
             task=task,
             metric="log_loss" if task == "classification" else "rmse",

@@ -195,7 +195,7 @@ class FinalModel:
         return Model.of(winner, found, self._data, self._metric)
 
     def _member(self, key: Key, votes: int = 1) -> Member:
-        return Member.of(self._trained[key], self._data.preparation, self._metric, votes)
+        return Member.of(self._trained[key], self._data, self._metric, votes)
 
     def _trial(self, key: Key) -> Trial:
         number, repeat, refit_epochs = key

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,12 +20,13 @@ from hpsearch import strict_yaml
 from hpsearch.data.normalising import Normalizer
 from hpsearch.data.preparing import Preparation
 from hpsearch.diagnosis.confidence import trust_marks
+from hpsearch.engine.hyperparameters import normalization
 from hpsearch.engine.network import Network
 from hpsearch.errors import ConfigError, HpsearchError, RunError
 from hpsearch.files import make_folder, storage_errors, write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import polars as pl
@@ -60,9 +62,9 @@ class Member:
     refit_epochs: int = 0
 
     @classmethod
-    def of(cls, result: TrialResult, preparation: Preparation, metric: str, votes: int = 1) -> Member:
-        """The network of a training that is complete, with its weights."""
-        network = _network(result.config, preparation, metric)
+    def of(cls, result: TrialResult, data: Dataset, metric: str, votes: int = 1) -> Member:
+        """The network of a training on `data` that is complete, with its weights."""
+        network = _network(result.config, data.preparation, data.normalizers, metric)
         return cls(result.number, result.repeat, network, result.weights, votes, result.refit_epochs)
 
     @property
@@ -117,7 +119,7 @@ class Model:
     @classmethod
     def of_trial(cls, result: TrialResult, data: Dataset, metric: str) -> Model:
         """The model of a single training."""
-        return cls.of(result.number, [Member.of(result, data.preparation, metric)], data, metric)
+        return cls.of(result.number, [Member.of(result, data, metric)], data, metric)
 
     @property
     def task(self) -> str:
@@ -189,16 +191,15 @@ class Model:
     def _from_description(cls, found: dict[str, Any], tensors: dict[str, np.ndarray]) -> Model:
         trial, metric = _number(found, "trial"), found["metric"]
         preparation = Preparation.from_dict(found["preparation"])
+        normalizers = {kind: Normalizer.from_dict(known) for kind, known in found["normalizers"].items()}
+        if any(kind != normalizer.kind for kind, normalizer in normalizers.items()):
+            raise ValueError(f"normalizers: not of the kinds {', '.join(normalizers)}")
+        make = partial(_network, preparation=preparation, normalizers=normalizers, metric=metric)
         members = tuple(
-            _member(described, tensors, f"networks.{n}.", preparation, metric)
-            for n, described in enumerate(found["networks"])
+            _member(described, tensors, f"networks.{n}.", make) for n, described in enumerate(found["networks"])
         )
         if not members:
             raise ValueError("networks: there is none")
-        normalizers = {kind: Normalizer.from_dict(known) for kind, known in found["normalizers"].items()}
-        for member in members:
-            if normalizers[member.normalize].kind != member.normalize:
-                raise ValueError(f"normalizers: {member.normalize!r} is {normalizers[member.normalize].kind!r}")
         return cls(trial, metric, members, preparation, normalizers)
 
     def tensors(self) -> dict[str, np.ndarray]:
@@ -247,11 +248,13 @@ def mean_of(arrays: Sequence[np.ndarray], votes: Sequence[int]) -> np.ndarray:
     return (whole / sum(votes)).astype(np.float32)
 
 
-def _network(hyperparameters: dict[str, Any], preparation: Preparation, metric: str) -> Network:
+def _network(
+    hyperparameters: dict[str, Any], preparation: Preparation, normalizers: Mapping[str, Normalizer], metric: str
+) -> Network:
     target = preparation.target
     return Network(
         hyperparameters,
-        n_inputs=len(preparation.feature_names),
+        n_inputs=normalizers[normalization(hyperparameters)].width,
         n_outputs=len(target.classes) or 1,
         task=target.task,
         metric=metric,
@@ -259,11 +262,11 @@ def _network(hyperparameters: dict[str, Any], preparation: Preparation, metric: 
 
 
 def _member(
-    found: dict[str, Any], tensors: dict[str, np.ndarray], prefix: str, preparation: Preparation, metric: str
+    found: dict[str, Any], tensors: dict[str, np.ndarray], prefix: str, make: Callable[[dict[str, Any]], Network]
 ) -> Member:
     if found.keys() != NETWORK_KEYS:
         raise ValueError(f"{prefix[:-1]}: it must have {', '.join(sorted(NETWORK_KEYS))}")
-    network = _network(found["hyperparameters"], preparation, metric)
+    network = make(found["hyperparameters"])
     if network.sizes.tolist() != found["layers"]:
         raise ValueError(f"layers: {found['layers']!r} instead of {network.sizes.tolist()}")
     trial, repeat, epochs = (_number(found, name) for name in ("trial", "repeat", "refit_epochs"))

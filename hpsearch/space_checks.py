@@ -40,6 +40,10 @@ def check_space(
     _check_warmup(space)
     if image_shape is None:
         _check_without_images(space)
+    elif "piecewise_linear" in _values(space, "normalize"):
+        raise ConfigError(
+            "normalize: 'piecewise_linear' is not for images; choose another one, or data.image_shape: null"
+        )
 
 
 def _check_class_weight(space: Space, classes: Sequence[Any]) -> None:

@@ -125,7 +125,6 @@ class SearchData(Protocol):
 
     task: str
     target_sd: float
-    n_inputs: int
     n_outputs: int
     image_shape: tuple[int, ...] | None
 
@@ -161,6 +160,7 @@ def run_trial(trial: Trial, data: SearchData, settings: TrialSettings, watch: Wa
     `watch` is called after every slice (about 50 ms); what it raises passes through.
     """
     # The engine takes a second to load, and commands that only read results need none.
+    from hpsearch.engine.hyperparameters import normalization  # noqa: PLC0415
     from hpsearch.engine.network import Network, Training, start_engine  # noqa: PLC0415
     from hpsearch.memory import memory_limit  # noqa: PLC0415
     from hpsearch.seeds import Purpose, stream_key  # noqa: PLC0415
@@ -170,17 +170,17 @@ def run_trial(trial: Trial, data: SearchData, settings: TrialSettings, watch: Wa
     clock = time.perf_counter()
     streams = (Purpose.INIT, Purpose.SHUFFLE, Purpose.DROPOUT, Purpose.AUGMENT)
     keys = tuple(stream_key(settings.seed, trial.number, purpose, trial.repeat) for purpose in streams)
+    normalize = normalization(trial.config)
+    train, dev = _parts(trial, data, normalize)
     network = Network(
         trial.config | ({"patience": 0} if trial.refit_epochs else {}),
-        n_inputs=data.n_inputs,
+        n_inputs=train.inputs.shape[1],
         n_outputs=data.n_outputs,
         task=data.task,
         metric=settings.metric,
         keys=keys,
         image_shape=data.image_shape,
     )
-    normalize = network.hyperparameters["normalize"]
-    train, dev = _parts(trial, data, normalize)
     result = TrialResult(
         trial.number,
         trial.config,

@@ -136,10 +136,11 @@ def test_the_default_trial_lies_in_the_default_space_and_grows_with_the_data():
 
 
 def test_the_default_space_moves_images_and_nothing_else():
-    """The default trial stays the plain one."""
-    moved = default_space(1000, images=True)
+    """The default trial stays the plain one; pixels have no bins."""
+    moved, plain = default_space(1000, images=True), default_space(1000)
     assert moved.pop("augment") == ["none", "shift+rotate+scale"]
-    assert moved == default_space(1000)
+    assert {*plain.pop("normalize")} - {*moved.pop("normalize")} == {"piecewise_linear"}
+    assert moved == plain
     space = resolve(
         load_study(None, {}), target="y", task="regression", train_rows=1000, image_shape=(8, 8)
     ).search_space()
@@ -177,7 +178,7 @@ def test_conditions_survive_an_override():
 
 
 def test_wanted_normalizations():
-    assert wanted_normalizations(load_study(None, {})) == ("robust_clip", "standard")
+    assert wanted_normalizations(load_study(None, {})) == ("robust_clip", "standard", "piecewise_linear")
     assert wanted_normalizations(load_study(None, {}), {"normalize": "minmax"}) == ("minmax",)
     assert wanted_normalizations(load_study(None, {"space": {"lr": "1"}})) == ("robust_clip",)
 

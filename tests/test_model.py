@@ -249,7 +249,7 @@ def other_result(wine):
 @pytest.fixture
 def voting(tmp_path, result, other_result, wine):
     """A folder with a model of two networks, one of which has two votes of three."""
-    members = [Member.of(one, wine.preparation, "log_loss", votes=n) for one, n in ((result, 2), (other_result, 1))]
+    members = [Member.of(one, wine, "log_loss", votes=n) for one, n in ((result, 2), (other_result, 1))]
     Model.of(4, members, wine, "log_loss").save(tmp_path / "voting")
     return tmp_path / "voting"
 
@@ -270,7 +270,7 @@ def test_a_single_network_among_others_predicts_as_alone(tmp_path, result, wine)
     """Three votes for one network are that network."""
     frame = read_table(bundled_path("wine"))
     alone = Model.of_trial(result, wine, "log_loss")
-    Model.of(4, [Member.of(result, wine.preparation, "log_loss", votes=3)], wine, "log_loss").save(tmp_path / "m")
+    Model.of(4, [Member.of(result, wine, "log_loss", votes=3)], wine, "log_loss").save(tmp_path / "m")
     assert Model.load(tmp_path / "m").predict(frame)[0].tobytes() == alone.predict(frame)[0].tobytes()
 
 

@@ -80,7 +80,7 @@ def compared(file, seed, seconds):
             ("winner", results, {(winner, 0): 1}), ("refit", refitted, {(winner, 0): 1}),
             ("ensemble", results, chosen), ("ensemble refit", refitted, chosen),
         ):  # fmt: skip
-            members = [Member.of(known[key], data.preparation, study.metric, n) for key, n in votes.items()]
+            members = [Member.of(known[key], data, study.metric, n) for key, n in votes.items()]
             found[way] = score(Model.of(winner, members, data, study.metric), part, study.metric)
         told = {name: choice[name] for name in ("gain", "standard_error", "kept")}
         return {"set": file.stem, "seed": seed, "seconds": seconds, "trials": len(record.counted()), **found, **told}

@@ -91,6 +91,6 @@ def _examined(run: Path, record: RunRecord, winner: TrialResult) -> RunRecord:
         if winner.weights is None:
             say(f"training trial {winner.number} once more, for its network ...")
             winner = run_trial(Trial(winner.number, winner.config), data, TrialSettings(study.seed, study.metric))
-        member = Member.of(winner, data.preparation, study.metric)
+        member = Member.of(winner, data, study.metric)
         directory.note([examine(member, winner, data, study, say)])
     return RunRecord.load(run)

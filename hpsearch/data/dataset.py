@@ -14,7 +14,7 @@ import polars as pl
 from hpsearch.data.comparing import compare_parts
 from hpsearch.data.describing import Description, describe, nearest_column, usable_rows
 from hpsearch.data.images import channels, in_words, why_no_images
-from hpsearch.data.normalising import NORMALIZATIONS, Normalizer
+from hpsearch.data.normalising import NORMALIZATIONS, PIECEWISE, Normalizer
 from hpsearch.data.parts import Arrays, Part, empty_labels, empty_targets
 from hpsearch.data.plain import choice, count, show
 from hpsearch.data.preparing import Preparation
@@ -156,7 +156,8 @@ def load_dataset(
         drop: see target.
         keep: see target.
         image_shape: (h, w) or (h, w, c) where rows are images, None where not; auto: as the source says.
-        normalize: which of `NORMALIZATIONS` the search may ask for, at least one.
+        normalize: which of `NORMALIZATIONS` the search may ask for, at least one; for images what is not for them is
+            left out, unless there is nothing else.
         repeat: 0 is the split itself; from 1 on, the rows of its train and dev parts are dealt anew.
 
     Raises:
@@ -193,6 +194,7 @@ def load_dataset(
     del frame, table  # the table may be larger than all arrays
 
     pooled = channels(shape) if shape else None
+    kinds = [kind for kind in kinds if not shape or kind != PIECEWISE] or kinds  # pixels have no bins
     normalizers = {kind: Normalizer.fit(kind, raw["train"], preparation.numeric_mask, pooled) for kind in kinds}
     inputs: dict[str, dict[str, np.ndarray]] = {}
     for name, features in raw.items():

@@ -5,6 +5,11 @@
     minmax       (x - min) / (max - min)
     robust       (x - median) / (q75 - q25)
     robust_clip  z / sqrt(1 + (z / 3)^2) of the robust z, so that nothing is further out than 3
+    piecewise_linear
+                 for each bin [a, b] of a column one feature, (x - a) / (b - a) from 0 below the bin to 1 above it, so
+                 that a network's first layer is a free curve of each column (Gorishniy et al. 2022, arXiv 2203.05556,
+                 eq. 1). Beside the first and the last bin it goes on by as much as that bin is wide. The bins end at
+                 quantiles of the rows, and at quantiles of the different values, for where most rows say the same.
 
 A spread of 0 is replaced: quartiles that tie by (max - min) / 2, a constant by 1. The pixels of images share their
 statistics, one set for each colour: a pixel that an augmentation moves keeps its meaning.
@@ -12,6 +17,7 @@ statistics, one set for each colour: a pixel that an augmentation moves keeps it
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,10 +25,13 @@ import numpy as np
 from hpsearch.data.plain import Plain, choice, field, fields
 from hpsearch.errors import DataError
 
-NORMALIZATIONS = ("none", "standard", "minmax", "robust", "robust_clip")
+NORMALIZATIONS = ("none", "standard", "minmax", "robust", "robust_clip", "piecewise_linear")
+PIECEWISE = "piecewise_linear"
 _CLIP = 3.0
 _LARGEST = 1e30  # the float32 result stays finite, and so does a product of it with a weight
 _BLOCK_CELLS = 1 << 18
+_BINS = 32  # by rows, and as many by different values, of a column
+_MOST_BINS = 1024  # of all columns together, about
 
 
 @dataclass(frozen=True)
@@ -32,14 +41,24 @@ class Normalizer:
     Attributes:
         kind: one of `NORMALIZATIONS`.
         numeric: (features,) bool, the features that are touched.
-        shift: (features,) float64, subtracted first.
-        scale: (features,) float64 above 0, divided by.
+        shift: (width,) float64, subtracted first.
+        scale: (width,) float64 above 0, divided by.
+        source: (width,) int64, the feature that each output is made of; None: each its own.
+        low, high: (width,) float64, the ends of each output; None: none but what float32 can take.
     """
 
     kind: str
     numeric: np.ndarray
     shift: np.ndarray
     scale: np.ndarray
+    source: np.ndarray | None = None
+    low: np.ndarray | None = None
+    high: np.ndarray | None = None
+
+    @property
+    def width(self) -> int:
+        """Columns of what `transform` returns."""
+        return len(self.shift)
 
     @classmethod
     def fit(cls, kind: str, X_train: np.ndarray, numeric: np.ndarray, channels: int | None = None) -> Normalizer:
@@ -52,9 +71,13 @@ class Normalizer:
             channels: the features are pixels of so many colours, one after the other; None: they are not.
 
         Raises:
-            DataError: `kind` is unknown.
+            DataError: `kind` is unknown, or not for images.
         """
         choice("normalize", kind, NORMALIZATIONS)
+        if kind == PIECEWISE:
+            if channels:
+                raise DataError(f"normalize: {kind} is not for images; set data.image_shape to null, or leave it out")
+            return cls(kind, np.array(numeric, bool), *_bins(X_train, numeric))
         shift, scale = np.zeros(X_train.shape[1]), np.ones(X_train.shape[1])
         if kind != "none" and channels:
             for c in range(channels):
@@ -65,32 +88,37 @@ class Normalizer:
         return cls(kind, np.array(numeric, bool), shift, scale)
 
     def transform(self, X: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """Return (rows, features) float32, C-contiguous; `out` may be X itself. Raises DataError."""
-        if X.ndim != 2 or X.shape[1] != len(self.shift):
-            raise DataError(f"{len(self.shift)} features are needed, the rows have {X.shape[-1]}")
-        out = np.empty(X.shape, np.float32) if out is None else out
-        block = max(_BLOCK_CELLS // max(X.shape[1], 1), 1)
+        """Return (rows, width) float32, C-contiguous; `out`, perhaps X, is used if it is as wide. Raises DataError."""
+        if X.ndim != 2 or X.shape[1] != len(self.numeric):
+            raise DataError(f"{len(self.numeric)} features are needed, the rows have {X.shape[-1]}")
+        out = np.empty((len(X), self.width), np.float32) if out is None or out.shape[1] != self.width else out
+        block = max(_BLOCK_CELLS // max(self.width, 1), 1)
+        low, high = (-_LARGEST, _LARGEST) if self.low is None else (self.low, self.high)
         touched = self.numeric if self.kind != "none" else np.zeros_like(self.numeric)
         whole = bool(touched.all())
         for start in range(0, len(X), block):
             rows = slice(start, start + block)
-            z = (X[rows].astype(np.float64) - self.shift) / self.scale
+            z = X[rows].astype(np.float64)
+            z = ((z if self.source is None else z[:, self.source]) - self.shift) / self.scale
             if self.kind == "robust_clip":
                 if whole:
                     z /= np.sqrt(1 + (z / _CLIP) ** 2)
                 else:
                     z[:, touched] /= np.sqrt(1 + (z[:, touched] / _CLIP) ** 2)
-            out[rows] = np.clip(z, -_LARGEST, _LARGEST)
+            out[rows] = np.clip(z, low, high)
         return out
 
     def to_dict(self) -> Plain:
         """Return plain data, exact to the bit through YAML and JSON."""
-        return {
+        found = {
             "kind": self.kind,
             "numeric": self.numeric.tolist(),
             "shift": self.shift.tolist(),
             "scale": self.scale.tolist(),
         }
+        if self.source is not None:
+            found |= {name: getattr(self, name).tolist() for name in ("source", "low", "high")}
+        return found
 
     @classmethod
     def from_dict(cls, data: object) -> Normalizer:
@@ -101,11 +129,42 @@ class Normalizer:
             fields(data, "shift", float),
             fields(data, "scale", float),
         )
-        if not len(numeric) == len(shift) == len(scale) or not numeric:
+        bins = (
+            ()
+            if kind != PIECEWISE
+            else (fields(data, "source", int), *(fields(data, n, float) for n in ("low", "high")))
+        )
+        if bins and (set(bins[0]) != set(range(len(numeric))) or {len(one) for one in bins} != {len(shift)}):
+            raise DataError("preprocessing: 'source' must name every feature, with 'low' and 'high' for each output")
+        if len(shift) != len(scale) or not numeric or (not bins and len(numeric) != len(shift)):
             raise DataError("preprocessing: 'numeric', 'shift' and 'scale' must have one entry per feature")
         if min(scale) <= 0:
             raise DataError(f"preprocessing: every 'scale' must be above 0, not {min(scale)}")
-        return cls(kind, np.array(numeric, bool), np.array(shift), np.array(scale))
+        return cls(kind, np.array(numeric, bool), np.array(shift), np.array(scale), *map(np.array, bins))
+
+
+def _bins(X_train: np.ndarray, numeric: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Shift, scale, source, low and high of the outputs: a column's bins, and the features that are not numeric."""
+    most = max(1, min(_BINS, _MOST_BINS // (2 * max(int(np.sum(numeric)), 1))))
+    rows: list[tuple[float, float, int, float, float]] = []
+    for j in range(X_train.shape[1]):
+        ends = _ends(X_train[:, j].astype(np.float64), most) if numeric[j] else np.zeros(0)
+        if len(ends) < 2:
+            rows.append((0.0, 1.0, j, -_LARGEST, _LARGEST))
+            continue
+        last = len(ends) - 2
+        rows += [
+            (float(a), float(b - a), j, -1.0 if k == 0 else 0.0, 2.0 if k == last else 1.0)
+            for k, (a, b) in enumerate(itertools.pairwise(ends))
+        ]
+    shift, scale, source, low, high = (np.array(column) for column in zip(*rows, strict=True))
+    return shift, scale, source.astype(np.int64), low, high
+
+
+def _ends(x: np.ndarray, bins: int) -> np.ndarray:
+    """Where the bins of a column end: values that it has."""
+    shares = np.linspace(0, 1, bins + 1)
+    return np.unique([np.quantile(known, shares, method="nearest") for known in (x, np.unique(x))])
 
 
 def _standard(x: np.ndarray) -> tuple[float, float]:

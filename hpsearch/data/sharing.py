@@ -27,7 +27,6 @@ class SharedDataset:
     """What a worker knows of a data set: its arrays, and the few numbers that turn outputs into scores."""
 
     task: str
-    n_inputs: int
     n_outputs: int
     target_mean: float
     target_sd: float
@@ -51,7 +50,6 @@ def save_shared(dataset: Dataset, folder: str | Path) -> None:
         }
     meta = {
         "task": dataset.task,
-        "n_inputs": dataset.n_inputs,
         "n_outputs": dataset.n_outputs,
         "target_mean": dataset.target_mean,
         "target_sd": dataset.target_sd,
@@ -106,7 +104,7 @@ def load_shared(folder: str | Path) -> SharedDataset:
             inputs[part] = {kind: _map(folder / f"{part}-{kind}.npy") for kind in kinds}
             labels[part] = _map(folder / f"{part}-labels.npy") if classes else empty_labels()
             targets[part] = empty_targets() if classes else _map(folder / f"{part}-targets.npy")
-        numbers = (meta["n_inputs"], meta["n_outputs"], meta["target_mean"], meta["target_sd"])
+        numbers = (meta["n_outputs"], meta["target_mean"], meta["target_sd"])
         image_shape = meta.get("image_shape") and tuple(meta["image_shape"])
         return SharedDataset(meta["task"], *numbers, Arrays(inputs, labels, targets), image_shape)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -28,7 +28,7 @@ IMAGE_AUGMENTATIONS = {
     "brightness": 0.2,
 }  # fmt: skip
 AUGMENTATIONS = IMAGE_AUGMENTATIONS | {"noise": 0.1, "mixup": 0.2}  # with the strength that stands for the bare name
-NORMALIZE_NAMES = ("none", "standard", "minmax", "robust", "robust_clip")
+NORMALIZE_NAMES = ("none", "standard", "minmax", "robust", "robust_clip", "piecewise_linear")
 METRIC_NAMES = ("log_loss", "error", "accuracy", "balanced_accuracy", "auc", "rmse", "mae", "r2")
 MAXIMIZED_METRICS = ("accuracy", "balanced_accuracy", "auc", "r2")
 
@@ -280,6 +280,12 @@ def canonical(name: str) -> str:
     if name not in HYPERPARAMETERS:
         raise ConfigError(f"{name!r} is not a hyperparameter; {did_you_mean(name, [*HYPERPARAMETERS, *SHORT_FORMS])}")
     return name
+
+
+def normalization(config: Mapping[str, Any]) -> str:
+    """The scaling of the inputs that these hyperparameters ask for, checked."""
+    known = HYPERPARAMETERS["normalize"]
+    return known.check("normalize", config.get("normalize", known.default))
 
 
 def complete(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -111,6 +111,8 @@ class _Graph:
     def normalised(self, scale: Normalizer, features: str) -> str:
         """The features on the scale of the training rows, float."""
         rounded = self.node("Cast", [self.node("Cast", [features], to=TensorProto.FLOAT)], to=TensorProto.DOUBLE)
+        if scale.source is not None:
+            rounded = self.node("Gather", [rounded, self.constant(scale.source, np.int64)], axis=1)
         shifted = self.node("Sub", [rounded, self.constant(scale.shift, np.float64)])
         z = self.node("Div", [shifted, self.constant(scale.scale, np.float64)])
         if scale.kind == "robust_clip":
@@ -118,8 +120,10 @@ class _Graph:
             sum_ = self.node("Add", [self.node("Mul", [share, share]), self.constant(1.0, np.float64)])
             clipped = self.node("Div", [z, self.node("Sqrt", [sum_])])
             z = self.node("Where", [self.constant(scale.numeric, np.bool_), clipped, z])
-        ends = [self.constant(end, np.float64) for end in (-LARGEST, LARGEST)]
-        return self.node("Cast", [self.node("Clip", [z, *ends])], to=TensorProto.FLOAT)
+        low, high = (-LARGEST, LARGEST) if scale.low is None else (scale.low, scale.high)
+        raised = self.node("Max", [z, self.constant(low, np.float64)])
+        ended = self.node("Min", [raised, self.constant(high, np.float64)])
+        return self.node("Cast", [ended], to=TensorProto.FLOAT)
 
     def network(self, member: Member, a: str) -> str:
         """The outputs of a network (rows, outputs), float: shares of the classes, or the standardised value."""

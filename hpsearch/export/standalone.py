@@ -142,11 +142,15 @@ ENCODERS = {"numeric": numeric, "boolean": numeric, "category": category, "date"
 
 def normalised(scale, features):
     """Features on the scale of the training rows."""
-    touched = np.array(scale["numeric"]) & (scale["kind"] != "none")
-    z = (features.astype(np.float32) - np.array(scale["shift"])) / np.array(scale["scale"])
+    z = features.astype(np.float32).astype(float)
+    if "source" in scale:
+        z = z[:, scale["source"]]
+    z = (z - np.array(scale["shift"])) / np.array(scale["scale"])
     if scale["kind"] == "robust_clip":
+        touched = np.array(scale["numeric"])
         z[:, touched] /= np.sqrt(1 + (z[:, touched] / CLIP) ** 2)
-    return np.clip(z, -LARGEST, LARGEST).astype(np.float32).astype(float)
+    z = np.clip(z, scale.get("low", -LARGEST), scale.get("high", LARGEST))
+    return z.astype(np.float32).astype(float)
 
 
 def network(one, a):

@@ -49,7 +49,7 @@ def waves(tmp_path_factory):
 @pytest.fixture
 def voted(hpsearch, waves):
     """A run whose networks vote."""
-    space = ("-p", "units=16", "-p", "layers=2", "-p", "lr=5e-3:2e-2:log")
+    space = ("-p", "units=16", "-p", "layers=2", "-p", "lr=5e-3:2e-2:log", "-p", "normalize=robust_clip,standard")
     command = ("random", waves, *space, "-n", 8, "--epochs", 4, "--finalists", 2, "-o", "r")
     code, out, err = hpsearch(*command)
     assert code == 0, err

@@ -64,7 +64,7 @@ def test_shapes_types_and_counts(file, task):
     for name, rows in (("train", 120), ("dev", 40)):
         for kind in NORMALIZATIONS:
             part = dataset.part(name, kind)
-            assert (part.inputs.shape, part.inputs.dtype) == ((rows, dataset.n_inputs), np.float32)
+            assert (part.inputs.shape, part.inputs.dtype) == ((rows, dataset.normalizers[kind].width), np.float32)
             assert part.inputs.flags.c_contiguous
             assert part.inputs.flags.writeable
             assert np.isfinite(part.inputs).all()
@@ -112,7 +112,7 @@ def test_workers_see_the_same_bits(file, tmp_path):
     save_shared(dataset, tmp_path / "new" / "shared")
     shared = load_shared(tmp_path / "new" / "shared")
     assert same(dataset, shared, NORMALIZATIONS)
-    for name in ("task", "n_inputs", "n_outputs", "target_mean", "target_sd"):
+    for name in ("task", "n_outputs", "target_mean", "target_sd"):
         assert getattr(shared, name) == getattr(dataset, name)
     for part in (shared.part("train", "none"), dataset.part("train", "none")):
         for array in (part.inputs, part.labels, part.targets):

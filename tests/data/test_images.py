@@ -132,7 +132,7 @@ def test_the_group_column_is_no_pixel(tmp_path):
     assert load_dataset(file, image_shape=(2, 3), group="who").n_inputs == 6
 
 
-@pytest.mark.parametrize("kind", NORMALIZATIONS)
+@pytest.mark.parametrize("kind", [kind for kind in NORMALIZATIONS if kind != "piecewise_linear"])
 @pytest.mark.parametrize("shape", [(2, 3), (2, 3, 2)])
 def test_pixels_of_one_colour_share_their_scale(tmp_path, kind, shape):
     X = pixels(*shape).astype(np.float32)
@@ -183,3 +183,10 @@ def test_the_sealed_part_is_split_and_scaled_alike(shape):
     everything = load_new_part("digits", **use).inputs
     parts = [data.part("train", "standard").inputs, data.part("dev", "standard").inputs, sealed.inputs]
     assert sorted(everything.tolist()) == sorted(np.concatenate(parts).tolist())
+
+
+def test_pixels_have_no_bins():
+    with pytest.raises(DataError, match="piecewise_linear is not for images"):
+        load_dataset("digits", normalize=("piecewise_linear",))
+    data = load_dataset("digits", normalize=("piecewise_linear",), image_shape=None)
+    assert data.part("train", "piecewise_linear").inputs.shape[1] == data.normalizers["piecewise_linear"].width

@@ -56,7 +56,59 @@ def test_robust_spread_when_quartiles_tie(column, shift, scale):
         assert (normalizer.shift[0], normalizer.scale[0]) == (shift, scale)
 
 
-@pytest.mark.parametrize("kind", NORMALIZATIONS)
+def twin(columns, x):
+    """Piecewise linear encoding of one value by the ends of a column's bins, as the paper has it."""
+    found = []
+    for t in range(1, len(columns)):
+        a, b = columns[t - 1], columns[t]
+        if x < a and t > 1:
+            found.append(0.0)
+        elif x >= b and t < len(columns) - 1:
+            found.append(1.0)
+        else:
+            found.append(max(-1.0, min(2.0, (x - a) / (b - a))))
+    return found
+
+
+def test_bins_are_those_of_the_paper():
+    """Values in a column of 1,000 rows, most of which say 0: half of the bins' ends are among the few others."""
+    few = np.concatenate([np.zeros(900), np.arange(1, 101)]).astype(np.float32)
+    other = RANDOM.normal(size=1000).astype(np.float32)
+    rows = np.stack([few, other, few % 2], axis=1)
+    normalizer = Normalizer.fit("piecewise_linear", rows, np.array([True, True, False]))
+    shares = np.linspace(0, 1, 33)
+    ends = []
+    for column in (few, other):
+        values = np.sort(np.unique(column)).astype(float)
+        by_rows = np.sort(column.astype(float))[np.round(shares * 999).astype(int)]
+        by_values = values[np.round(shares * (len(values) - 1)).astype(int)]
+        ends.append(sorted({*by_rows.tolist(), *by_values.tolist()}))
+    assert len(ends[0]) > 30, "bins where the rare values are"
+    assert normalizer.width == len(ends[0]) - 1 + len(ends[1]) - 1 + 1
+    some = np.concatenate([rows[::37], [[-5, -9, 0], [300, 9, 1], [0.25, 0.125, 1]]]).astype(np.float32)
+    wanted = [[*twin(ends[0], a), *twin(ends[1], b), c] for a, b, c in some.astype(float).tolist()]
+    np.testing.assert_allclose(normalizer.transform(some), wanted, rtol=1e-6, atol=1e-6)
+
+
+def test_a_network_sees_any_curve_of_a_column_as_a_sum_of_its_bins():
+    """With one weight for each bin, the difference of a function at its ends, it is linear between them."""
+    column = np.sort(RANDOM.normal(size=400)).astype(np.float32)[:, None]
+    encoded = fit("piecewise_linear", column).transform(column)
+    ends = np.unique(np.quantile(column, np.linspace(0, 1, 33), method="nearest"))
+    curve = np.sin(3 * ends)
+    assert encoded.shape[1] == len(ends) - 1, "different values: both kinds of quantiles are the same"
+    found = curve[0] + encoded @ np.diff(curve)
+    np.testing.assert_allclose(found, np.interp(column[:, 0], ends, curve), atol=1e-5)
+
+
+def test_many_columns_have_fewer_bins_and_a_constant_has_none():
+    wide = RANDOM.normal(size=(300, 200)).astype(np.float32)
+    assert 200 <= fit("piecewise_linear", wide).width <= 1024
+    constant = np.full((9, 1), 4, np.float32)
+    assert fit("piecewise_linear", constant).transform(constant).tolist() == constant.tolist()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in NORMALIZATIONS if kind != "piecewise_linear"])
 def test_only_numbers_are_touched(kind):
     rows = np.concatenate([X[:, :2], RANDOM.integers(0, 2, (500, 2)).astype(np.float32)], axis=1)
     numeric = np.array([True, False, False, True])
@@ -74,8 +126,9 @@ def test_in_place_and_in_blocks_give_the_same_bits(kind):
     assert (out.dtype, out.flags.c_contiguous) == (np.float32, True)
     np.testing.assert_array_equal(out[:500], normalizer.transform(X))
     again = rows.copy()
-    assert normalizer.transform(again, out=again) is again
-    np.testing.assert_array_equal(again, out)
+    same_width = kind != "piecewise_linear"
+    assert (normalizer.transform(again, out=again) is again) == same_width
+    np.testing.assert_array_equal(again, out if same_width else rows)
 
 
 @pytest.mark.parametrize("kind", NORMALIZATIONS)
@@ -126,6 +179,18 @@ def test_nonsense_is_refused():
     ):
         with pytest.raises(DataError):
             Normalizer.from_dict({**whole, key: wrong})
+    bins = fit("piecewise_linear").to_dict()
+    for key, wrong in (
+        ("source", [0] * len(bins["source"])),
+        ("source", [6, *bins["source"][1:]]),
+        ("source", bins["source"][1:]),
+        ("source", None),
+        ("low", []),
+        ("high", ["x"] * len(bins["high"])),
+        ("kind", "standard"),
+    ):
+        with pytest.raises(DataError):
+            Normalizer.from_dict({**bins, key: wrong})
     for wrong in (None, [], {}, "x", {"kind": "none", "numeric": [], "shift": [], "scale": []}):
         with pytest.raises(DataError):
             Normalizer.from_dict(wrong)

@@ -103,6 +103,7 @@ VARIANTS = [{"activation": name} for name in ACTIVATION_NAMES] + [
     {"output": "logistic"},
     {"normalize": "none"},
     {"normalize": "standard"},
+    {"normalize": "piecewise_linear"},
 ]
 
 
@@ -207,7 +208,7 @@ def test_onnx_predicts_the_same_values(make_model, table):
 
 NETWORKS = (
     {"normalize": "standard", "activation": "tanh"},
-    {"normalize": "robust_clip", "activation": "relu", "output": "logistic"},
+    {"normalize": "piecewise_linear", "activation": "relu", "output": "logistic"},
     {"normalize": "standard", "batch_norm": True, "layers": 1},
 )
 

@@ -112,7 +112,7 @@ class Task:
 
     def test_score(self, result: TrialResult) -> float:
         """Of a trial's network, on the sealed rows."""
-        member = Member.of(result, self.data.preparation, self.metric)
+        member = Member.of(result, self.data, self.metric)
         _, found = member.network.evaluate(member.weights, self.test_part(member.normalize))
         return found[self.metric] * (self.data.target_sd if self.metric in SCALED_METRICS else 1.0)
 
