@@ -15,6 +15,7 @@ import safetensors
 from hpsearch.data.dataset import load_dataset
 from hpsearch.data.encoders import Category, Date
 from hpsearch.engine.hyperparameters import ACTIVATION_NAMES
+from hpsearch.engine.hyperparameters import normalization
 from hpsearch.engine.network import Network
 from hpsearch.errors import ConfigError
 from hpsearch.export.files import exported
@@ -75,7 +76,11 @@ def make_model(table):
     def member(data, votes, **hyperparameters):
         config = {"layers": 2, "units": 8} | hyperparameters
         network = Network(
-            config, n_inputs=data.n_inputs, n_outputs=data.n_outputs, task=data.task, metric=metric_of(data)
+            config,
+            n_inputs=data.normalizers[normalization(config)].width,
+            n_outputs=data.n_outputs,
+            task=data.task,
+            metric=metric_of(data),
         )
         chance = np.random.default_rng(votes)
         weights = chance.normal(size=network.vector_size).astype(np.float32)
