@@ -14,8 +14,7 @@ import safetensors
 
 from hpsearch.data.dataset import load_dataset
 from hpsearch.data.encoders import Category, Date
-from hpsearch.engine.hyperparameters import ACTIVATION_NAMES
-from hpsearch.engine.hyperparameters import normalization
+from hpsearch.engine.hyperparameters import ACTIVATION_NAMES, normalization
 from hpsearch.engine.network import Network
 from hpsearch.errors import ConfigError
 from hpsearch.export.files import exported
