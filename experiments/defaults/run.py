@@ -45,6 +45,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "auto, batch_norm searched": {"batch_norm": [False, True]},
     "auto, cosine": {"schedule": "cosine"},
     "auto, patience 10": {"patience": 10},
+    "auto, standard": {"normalize": "standard"},
+    "auto, robust_clip": {"normalize": "robust_clip"},
+    "auto, piecewise_linear": {"normalize": "piecewise_linear"},
 }
 
 
