@@ -6,7 +6,6 @@ All of it is noted in the journal, so best.yaml is made from there; the weights 
 from __future__ import annotations
 
 import shutil
-from statistics import median_high
 from typing import TYPE_CHECKING
 
 from hpsearch.finals import train_all
@@ -61,7 +60,7 @@ class FinalModel:
         winner = self._directory.record.best()
         if winner is None:
             return True
-        if self._wants_choice() or self._missing_refits(winner.number):
+        if self._wants_choice() or self._missing_refits(winner.number) or not self._is_noted():
             return False
         identity = (
             winner.number,
@@ -97,6 +96,10 @@ class FinalModel:
             if not train(missing, lambda result: self._take_refit(result, rows)):
                 self._say("time is up: the model is what was trained on the train rows")
         self._save(winner.number, train)
+
+    def _is_noted(self) -> bool:
+        noted = self._directory.record.model
+        return noted is not None and (noted["ensemble"], noted["refit"]) == (self._votes > 0, self._refit)
 
     def _wants_choice(self) -> bool:
         noted = self._directory.record.ensemble
@@ -143,12 +146,7 @@ class FinalModel:
     def _refits(self, winner: int) -> list[Key]:
         """The trainings on train and dev together that are wanted."""
         wanted = {**self._members(winner), (winner, 0, 0): 1} if self._refit else {}
-        return [self._refit_of(key) for key in wanted]
-
-    def _refit_of(self, key: Key) -> Key:
-        """As long as a training of this trial is best by the median of all its trainings."""
-        trial, repeat, _ = key
-        return trial, repeat, median_high(self._directory.record.best_epochs(trial))
+        return [self._directory.record.refit_of(*key[:2]) for key in wanted]
 
     def _missing_refits(self, winner: int) -> list[Trial]:
         noted = self._directory.record.refits
@@ -164,7 +162,7 @@ class FinalModel:
             return members
         noted, found = self._directory.record.refits, {}
         for key, votes in members.items():
-            again = self._refit_of(key)
+            again = self._directory.record.refit_of(*key[:2])
             found[again if again in noted and not noted[again]["error"] else key] = votes
         return found
 
@@ -180,9 +178,9 @@ class FinalModel:
         elif (folder / SINGLE).exists():
             shutil.rmtree(folder / SINGLE, ignore_errors=True)
         self._model(winner, members).save(folder / "model")
+        self._directory.made(ensemble=self._votes > 0, refit=self._refit)
         if self.done():
             self._directory.weights.discard(self._is_idle)
-        self._directory.write_views()
 
     def _is_idle(self, key: Key) -> bool:
         """Whether a training cannot be of use when the search goes on from here."""

@@ -14,7 +14,7 @@ import sys
 import tempfile
 from collections import defaultdict
 from pathlib import Path
-from statistics import NormalDist, fmean, median_high
+from statistics import NormalDist, fmean
 
 import numpy as np
 
@@ -59,8 +59,7 @@ def compared(file, seed, seconds):
             for key in keys if (vector := weights.get((*key, 0))) is not None
         }  # fmt: skip
         refits = [
-            Trial(n, record.results[n].config, repeat=r, refit_epochs=median_high(record.best_epochs(n)))
-            for n, r in sorted(keys)
+            Trial(n, record.results[n].config, repeat=r, refit_epochs=record.refit_of(n, r)[2]) for n, r in sorted(keys)
         ]
         again = [Trial(n, record.results[n].config, repeat=r) for n, r in sorted(keys - results.keys())]
         save_shared(data, Path(place) / "shared" / "0")

@@ -90,6 +90,8 @@ def print_best(folder: Path, record: RunRecord, form: Format) -> None:
 
 
 def _best_table(folder: Path, record: RunRecord, found: dict[str, Any]) -> str:
+    from hpsearch.report.in_use import model_lines
+
     constant = {name for name, spec in record.study["space"].items() if not is_searched(name, spec)}
     searched = [[name, readable(value)] for name, value in found["hyperparameters"].items() if name not in constant]
     fixed = [f"{name} {readable(value)}" for name, value in found["hyperparameters"].items() if name in constant]
@@ -105,7 +107,7 @@ def _best_table(folder: Path, record: RunRecord, found: dict[str, Any]) -> str:
         *([f"  fixed: {', '.join(fixed)}"] if fixed else []),
         "",
         *_finals_lines(record, found),
-        *_model_lines(record, found),
+        *(f"  {line}" for line in model_lines(record.metric, found)),
         f"  best after epoch {found['best_epoch']} of {found['epochs']}",
         f"  {readable(found['parameters'])} parameters, {readable(found['gflop'])} GFLOP",
         f"  run directory: {folder}",
@@ -131,24 +133,6 @@ def _finals_lines(record: RunRecord, found: dict[str, Any]) -> list[str]:
         f"  with {found['repeats']} {fresh}: dev {record.metric} {mean}, sd {sd}",
         f"  {others if level else 'better than the other finalists beyond chance'}",
     ]
-
-
-def _model_lines(record: RunRecord, found: dict[str, Any]) -> list[str]:
-    """What is in model/: who votes, and what was trained on train and dev together."""
-    lines = []
-    if choice := found.get("ensemble"):
-        gain = f"{readable(choice['gain'])}, standard error {readable(choice['standard_error'])}"
-        score = f"dev {record.metric} {readable(choice['scores'].get(record.metric))}"
-        voters = f"{len(choice['members'])} networks vote: {score}"
-        kept = f"  {voters}; they gain {gain}"
-        lines.append(kept if choice["kept"] else f"  no other networks vote: they would gain {gain}")
-    done = [refit for refit in found.get("refit", []) if not refit["error"]]
-    if done:
-        epochs = sorted({refit["refit_epochs"] for refit in done})
-        how_long = counted(epochs[0], "epoch") if len(epochs) == 1 else f"{epochs[0]} to {epochs[-1]} epochs"
-        what = "in the end" if len(done) == 1 else f"in the end, {len(done)} networks"
-        lines.append(f"  {what}: trained on train and dev together, {done[0]['rows']:,} rows, {how_long}")
-    return lines
 
 
 def data(

@@ -16,6 +16,7 @@ from hpsearch.diagnosis.search import Enough, Optimism, had_enough, optimism, pa
 from hpsearch.diagnosis.trials import LITTLE
 from hpsearch.engine.hyperparameters import MAXIMIZED_METRICS
 from hpsearch.report.advice import Advice, Situation, advice_for
+from hpsearch.run_directory.results import describe_model
 from hpsearch.space import Categorical
 from hpsearch.space_text import space_from_spec
 from hpsearch.trial import score
@@ -63,6 +64,7 @@ class Verdict:
             parameters, gflop, seconds, and what shares of these they save.
         bounds: for each hyperparameter of the winner at an end of its range a wider one, as `-p` takes it.
         next: the command to run next; `ranges` are what it searches anew.
+        model: who votes and what was trained on train and dev together, as in best.yaml.
         test: what the last opening of the test part found. baselines: dev scores of what is simpler.
         examination: what a look at the winner's model and the data found (report/examination.py).
         sizes: scores of the winner's configuration with fewer training rows (report/examination.py).
@@ -83,6 +85,7 @@ class Verdict:
     bounds: dict[str, str]
     ranges: list[str]
     next: str
+    model: dict[str, Any]
     test: dict[str, Any] | None
     baselines: dict[str, float]
     examination: dict[str, Any]
@@ -127,6 +130,7 @@ def judge(record: RunRecord, folder: Path, human_error: float | None = None) -> 
         bounds=bounds,
         ranges=ranges,
         next=_next(record, folder, ranges),
+        model=describe_model(record, winner),
         test=next((event for event in reversed(record.evaluations) if "data" not in event), None),
         baselines=baselines,
         examination=record.examinations.get(winner.number, {}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hpsearch.engine.hyperparameters import MAXIMIZED_METRICS
+from hpsearch.report.in_use import model_lines
 from hpsearch.report.verdict import as_good_as
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def sentences(verdict: Verdict) -> list[tuple[str, list[str]]]:
     """Headings, each with its lines."""
     found = [
         ("What limits it", _limit(verdict)),
+        ("What is in use", model_lines(verdict.metric, verdict.model)),
         ("What to try next", _advice(verdict)),
         ("Has the search had enough?", _enough(verdict)),
         ("What made the difference", _importance(verdict.importance)),

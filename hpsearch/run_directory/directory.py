@@ -145,6 +145,14 @@ class RunDirectory:
         """Note which networks vote, and what that gains."""
         self.note([{"event": "ensemble", **event}])
 
+    def made(self, *, ensemble: bool, refit: bool) -> None:
+        """Note what was asked of what is in model/ now, and write the final views."""
+        event = {"event": "model", "ensemble": ensemble, "refit": refit}
+        before = self.record.model
+        if before is None or any(before[key] != value for key, value in event.items()):
+            self.note([event])
+        self.write_views()
+
     def refitted(self, result: TrialResult, rows: int) -> None:
         """Note a training on `rows` rows of train and dev together, and keep its weights."""
         if result.weights is not None:

@@ -11,6 +11,7 @@ import math
 import os
 import weakref
 from collections.abc import Mapping
+from statistics import median_high
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hpsearch.diagnosis.bias import Yardstick
@@ -97,6 +98,7 @@ class RunRecord:
         finals: results by trial and repeat. finalists: who took part in the last finals; None: the search went on.
         ensemble: which networks vote and what that gains; None while that is not chosen for what is there.
         refits: by training, what came of it on train and dev together.
+        model: what was asked of what is in model/ now, `ensemble` and `refit`; None while that is not made.
         end: the last end of the run, None while it goes on. counted_before: what counted then, though it went on since.
         evaluations: the openings of the test part. refused: configurations that a person did not let the panda try.
         examinations: by trial, what a look at its model and the data found
@@ -119,6 +121,7 @@ class RunRecord:
         self.finalists: dict[str, Any] | None = None
         self.ensemble: dict[str, Any] | None = None
         self.refits: dict[Key, dict[str, Any]] = {}
+        self.model: dict[str, Any] | None = None
         self.end: dict[str, Any] | None = None
         self.counted_before: int | list[int] = 0
         self.evaluations: list[dict[str, Any]] = []
@@ -155,7 +158,7 @@ class RunRecord:
         """Take in one line of the journal."""
         if line.kind == "start":
             self.running.offsets[line.trial] = line.offset
-            self.end = self.finalists = self.ensemble = None
+            self.end = self.finalists = self.ensemble = self.model = None
         elif line.kind == "curve":
             self.curves.offsets[line.trial] = line.offset
         elif line.kind == "trial":
@@ -172,7 +175,7 @@ class RunRecord:
             self.scores[number] = score_of(event["metrics"], self.metric, self.maximize)
         elif state == TrialState.FAIL:
             self.failures.add(number)
-        self.end = self.finalists = self.ensemble = None
+        self.end = self.finalists = self.ensemble = self.model = None
 
     def _note_rare(self, kind: str, event: dict[str, Any]) -> None:
         if kind == "study":
@@ -182,7 +185,7 @@ class RunRecord:
             self.end = event
             self.counted_before = event["counted"]
             self.running.offsets.clear()
-        elif kind in ("final", "finalists", "ensemble", "refit"):
+        elif kind in ("final", "finalists", "ensemble", "refit", "model"):
             self._note_stage(kind, event)
         elif kind == "earlier":
             self.earlier.append({name: event[name] for name in EARLIER})
@@ -199,9 +202,11 @@ class RunRecord:
             result = result_of(event)
             self.finals[result.number, result.repeat] = result
         elif kind == "finalists":
-            self.finalists, self.ensemble = event, None
+            self.finalists, self.ensemble, self.model = event, None, None
         elif kind == "ensemble":
             self.ensemble = event
+        elif kind == "model":
+            self.model = event
         else:
             self.refits[event["trial"], event["repeat"], event["refit_epochs"]] = event
 
@@ -259,11 +264,15 @@ class RunRecord:
             return self.results[standings[0].trial]
         return next((self.results[number] for number in self.ranking(1)), None)
 
-    def best_epochs(self, trial: int) -> list[int]:
-        """After which epoch each training of a complete trial was best: the first one, and those for the finals."""
+    def refit_of(self, trial: int, repeat: int) -> Key:
+        """The training on train and dev that a training of a complete trial is followed by.
+
+        It takes as many epochs as were best in the middle of the trial's trainings, the first and those of the finals.
+        """
         again = (self.finals[key] for key in sorted(self.finals) if key[0] == trial)
         trainings = [self.results[trial], *again]
-        return [one.best_epoch for one in trainings if one.state is TrialState.COMPLETE and one.best_epoch]
+        epochs = [one.best_epoch for one in trainings if one.state is TrialState.COMPLETE and one.best_epoch]
+        return trial, repeat, median_high(epochs)
 
     def standings(self) -> list[Standing]:
         """The finalists by their mean score (smaller is better), best first; empty where there were no finals."""

@@ -131,19 +131,20 @@ def _curves(record: RunRecord, numbers: Iterable[int]) -> str:
     return "".join(lines)
 
 
-def _described_model(record: RunRecord, winner: TrialResult) -> dict[str, Any]:
+def describe_model(record: RunRecord, winner: TrialResult) -> dict[str, Any]:
     """What is in model/: who votes and what that gains on dev, and what was trained on train and dev together."""
+    if record.model is None:
+        return {}
     found: dict[str, Any] = {}
-    members = [{"trial": winner.number, "repeat": 0}]
-    if (choice := record.ensemble) is not None:
+    members = [(winner.number, 0)]
+    if record.model["ensemble"] and (choice := record.ensemble) is not None:
         kept = ("kept", "gain", "standard_error", "scores", "members")
         found["ensemble"] = {name: choice[name] for name in kept}
-        members += choice["members"] if choice["kept"] else []
-    wanted = {(one["trial"], one["repeat"]) for one in members}
-    refits = [record.refits[key] for key in sorted(record.refits) if key[:2] in wanted]
-    if refits:
+        members += [(one["trial"], one["repeat"]) for one in choice["members"] if choice["kept"]]
+    if record.model["refit"]:
+        keys = sorted({record.refit_of(*member) for member in members} & record.refits.keys())
         told = ("trial", "repeat", "refit_epochs", "rows", "metrics", "error")
-        found["refit"] = [{name: refit[name] for name in told} for refit in refits]
+        found["refit"] = [{name: record.refits[key][name] for name in told} for key in keys]
     return found
 
 
@@ -191,6 +192,6 @@ def describe_best(record: RunRecord, winner: TrialResult) -> dict[str, Any]:
             for rival in rivals
             if rival.number != winner.number
         ],
-        **_described_model(record, winner),
+        **describe_model(record, winner),
         "repeat": f"hpsearch {record.study['strategy']['name']} study.yaml --only {winner.number}",
     }

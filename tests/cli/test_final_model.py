@@ -75,7 +75,7 @@ def test_the_winner_is_trained_on_train_and_dev_together(hpsearch, refitted):
     (told,) = found["refit"]
     assert (told["rows"], told["refit_epochs"], told["error"]) == (106 + 36, epochs[2], "")
     assert set(told["metrics"]) == {"train_log_loss", "train_accuracy"}
-    assert f"trained on train and dev together, 142 rows, {epochs[2]} epochs" in refitted
+    assert f"trained on train and dev together, 142 rows, epochs: {epochs[2]}" in refitted
     assert "ensemble" not in found
     assert not Path("r/model/single").exists()
 
@@ -273,3 +273,24 @@ def test_what_makes_no_sense_is_refused(hpsearch, words):
     assert code == 2
     assert words[0].partition("=")[0].partition(".")[0] in err
     assert len(err.splitlines()) == 1
+
+
+def test_best_yaml_tells_of_what_is_in_use_now(hpsearch, voted):
+    """Not of what an earlier command with other flags made; and the same as if that had never been."""
+    command, *_ = voted
+    before = contents("r")
+    assert hpsearch(*command, "--no-ensemble", "--no-refit")[0] == 0
+    assert best().keys().isdisjoint({"ensemble", "refit"})
+    assert hpsearch(*command[:-1], "plain", "--no-ensemble", "--no-refit")[0] == 0
+    assert contents("r") == contents("plain")
+    assert hpsearch(*command)[0] == 0
+    assert contents("r") == before
+
+
+def test_more_finals_change_the_refit_and_leave_no_trace_of_the_first(hpsearch, refitted):
+    more = ["--finalists" if word == "--finalists" else word for word in SMALL]
+    more[more.index(3)] = 5
+    assert hpsearch("random", "wine", *more, "-o", "r", "--no-ensemble")[0] == 0
+    assert hpsearch("random", "wine", *more, "-o", "once", "--no-ensemble")[0] == 0
+    assert contents("r") == contents("once")
+    assert len(best()["refit"]) == 1
