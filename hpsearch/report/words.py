@@ -35,8 +35,8 @@ def sentences(verdict: Verdict) -> list[tuple[str, list[str]]]:
     """Headings, each with its lines."""
     found = [
         ("What limits it", _limit(verdict)),
-        ("What is in use", model_lines(verdict.metric, verdict.model)),
         ("What to try next", _advice(verdict)),
+        ("What is in use", model_lines(verdict.metric, verdict.model)),
         ("Has the search had enough?", _enough(verdict)),
         ("What made the difference", _importance(verdict.importance)),
         ("What went wrong on the way", _troubles(verdict)),

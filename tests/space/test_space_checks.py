@@ -106,3 +106,10 @@ def test_dropout_for_each_layer_and_hidden_layers_by_list(hidden, fits):
     else:
         with pytest.raises(ConfigError, match=r"of hidden layers 1 \(hidden is searched"):
             check_space(space, task="classification")
+
+
+@pytest.mark.parametrize("said", ["piecewise_linear", ["standard", "piecewise_linear"]])
+def test_pixels_have_no_bins(said):
+    check({"normalize": said})
+    with pytest.raises(ConfigError, match="normalize: 'piecewise_linear' is not for images"):
+        check({"normalize": said}, image_shape=(8, 8))
