@@ -5,9 +5,11 @@ All of it is noted in the journal, so best.yaml is made from there; the weights 
 
 from __future__ import annotations
 
+import math
 import shutil
 from typing import TYPE_CHECKING
 
+from hpsearch.errors import RunError
 from hpsearch.finals import train_all
 from hpsearch.model import Member, Model, saved_identity
 from hpsearch.run_directory.directory import SINGLE
@@ -60,15 +62,11 @@ class FinalModel:
         winner = self._directory.record.best()
         if winner is None:
             return True
-        if self._wants_choice() or self._missing_refits(winner.number) or not self._is_noted():
+        if self._wants_choice(winner.number) or self._missing_refits(winner.number) or not self._is_noted():
             return False
-        identity = (
-            winner.number,
-            tuple(
-                (key[0], key[1], votes, key[2]) for key, votes in self._refitted(self._members(winner.number)).items()
-            ),
-        )
-        return saved_identity(self._directory.folder / "model") == identity
+        members = self._refitted(self._members(winner.number))
+        wanted = tuple((trial, repeat, votes, epochs) for (trial, repeat, epochs), votes in members.items())
+        return saved_identity(self._directory.folder / "model") == (winner.number, wanted)
 
     def complete(self, executor: Executor, observe: Callable[[int], Observer], stop: StopRules) -> None:
         """Do what is to be done, as far as there is time; model/ holds the winner in any case.
@@ -86,7 +84,7 @@ class FinalModel:
             finally:
                 observer.close()
 
-        if self._wants_choice() and stop.reason() is None:
+        if self._wants_choice(winner.number) and stop.reason() is None:
             self._choose(winner.number, train)
         missing = self._missing_refits(winner.number)
         if missing and stop.reason() is None:
@@ -101,16 +99,17 @@ class FinalModel:
         noted = self._directory.record.model
         return noted is not None and (noted["ensemble"], noted["refit"]) == (self._votes > 0, self._refit)
 
-    def _wants_choice(self) -> bool:
+    def _wants_choice(self, winner: int) -> bool:
         noted = self._directory.record.ensemble
-        return self._votes > 0 and (noted is None or (noted["votes"], noted["top"]) != (self._votes, self._top))
+        is_open = noted is None or (noted["votes"], noted["top"]) != (self._votes, self._top)
+        return self._votes > 0 and is_open and len(self._candidates(winner)) > 1
 
     def _choose(self, winner: int, train: Train) -> None:
         """Note which of the candidates vote together, and what that gains."""
         from hpsearch.ensemble import choose  # noqa: PLC0415 - not needed to see that all is done
 
         keys = self._candidates(winner)
-        if len(keys) < 2 or not self._have(keys, train):
+        if not self._have(keys, train):
             return
         self._say(f"choosing among {len(keys)} networks those that predict best together")
         members = [self._member(key) for key in keys]
@@ -120,7 +119,10 @@ class FinalModel:
         part, target = self._data.part("dev", members[0].normalize), self._data.target
         choice = choose(outputs, part, target, self._metric, size=self._votes, seed=self._seed)
         voters = [{"trial": keys[place][0], "repeat": keys[place][1], "votes": n} for place, n in choice.votes.items()]
-        found = {"kept": choice.better, "gain": choice.gain, "standard_error": choice.error, "scores": choice.scores}
+        known = math.isfinite(choice.gain) and math.isfinite(choice.error)
+        gain, error = (choice.gain, choice.error) if known else (None, None)
+        scores = {name: value for name, value in choice.scores.items() if math.isfinite(value)}
+        found = {"kept": choice.better, "gain": gain, "standard_error": error, "scores": scores}
         self._directory.chosen({"trial": winner, "votes": self._votes, "top": self._top, "members": voters, **found})
 
     def _candidates(self, winner: int) -> list[Key]:
@@ -218,9 +220,13 @@ class FinalModel:
         return not missing or train(missing, self._take_again)
 
     def _take_again(self, result: TrialResult) -> None:
+        if result.weights is None:
+            raise RunError(
+                f"{self._directory.folder}: trial {result.number}, trained once more, did not come out as before: "
+                f"{result.error}"
+            )
         self._trained[result.key] = result
-        if result.weights is not None:
-            self._directory.weights.put(result.key, result.weights)
+        self._directory.weights.put(result.key, result.weights)
 
     def _train_once_more(self, winner: int) -> None:
         """Train the winner in this process, whatever the time, if its weights are nowhere."""

@@ -10,7 +10,9 @@ def model_lines(metric: str, found: dict[str, Any]) -> list[str]:
     """What is in model/, as best.yaml has it: who votes, and what was trained on train and dev together."""
     lines = []
     if choice := found.get("ensemble"):
-        gain = f"{choice['gain']:.4g}, standard error {choice['standard_error']:.4g}"
+        gain = "what cannot be told"
+        if choice["gain"] is not None:
+            gain = f"{choice['gain']:.4g}, standard error {choice['standard_error']:.4g}"
         voters = f"{len(choice['members'])} networks vote: dev {metric} {choice['scores'].get(metric, math.nan):.4g}"
         kept = f"{voters}; they gain {gain}"
         lines.append(kept if choice["kept"] else f"no other networks vote: they would gain {gain}")

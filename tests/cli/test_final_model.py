@@ -294,3 +294,35 @@ def test_more_finals_change_the_refit_and_leave_no_trace_of_the_first(hpsearch, 
     assert hpsearch("random", "wine", *more, "-o", "once", "--no-ensemble")[0] == 0
     assert contents("r") == contents("once")
     assert len(best()["refit"]) == 1
+
+
+def test_a_single_trial_has_nobody_to_vote_with(hpsearch):
+    command = ("random", "wine", "-n", 1, "--epochs", 4, "-o", "r")
+    assert hpsearch(*command)[0] == 0
+    assert "ensemble" not in best()
+    assert [(one["trial"], one["refit_epochs"] > 0) for one in networks()] == [(0, True)]
+    assert "nothing to do" in hpsearch(*command)[2]
+
+
+def test_what_voting_gains_may_not_be_known(hpsearch, monkeypatch):
+    """As for a metric that is not defined on some of the rows."""
+    from hpsearch import ensemble
+
+    monkeypatch.setattr(ensemble._Judge, "difference", lambda *_: (np.nan, np.inf))
+    assert hpsearch("random", "wine", *SMALL, "-o", "r")[0] == 0
+    assert (best()["ensemble"]["kept"], best()["ensemble"]["gain"]) == (False, None)
+    assert "they would gain what cannot be told" in hpsearch("best", "r")[1]
+
+
+def test_a_network_that_comes_out_otherwise_is_no_defect(hpsearch, voted, monkeypatch):
+    """As on another processor, on which a training may diverge that did not here."""
+    from hpsearch.executors import panda
+    from hpsearch.executors.base import failed
+
+    command, *_ = voted
+    shutil.rmtree("r/weights")
+    shutil.rmtree("r/model")
+    monkeypatch.setattr(panda, "run_trial", lambda trial, *_: failed(trial, "diverged"))
+    code, _, err = hpsearch(*command, "--mode", "panda", "-q")
+    assert code == 2
+    assert "trained once more, did not come out as before: diverged" in err.splitlines()[-1]
