@@ -37,6 +37,7 @@ VALUE_METRICS = METRIC_NAMES[5:]
 DEFAULT_TRIALS = 50
 MOST_UNITS = 256  # searched by default: twice as many take four times as long and are seldom better
 LEAST_LAG, MOST_LAG = 8, 64
+MOST_ROWS_IN_BINS = 100_000  # up to which bins are searched by default: they take up to 64 times the room of a column
 VOTES = 10  # of an ensemble at most
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -206,7 +207,7 @@ class EnsembleConfig(Section):
     Candidates are those of the `top` best trials, whose weights are kept in the run directory.
     """
 
-    size: Annotated[int, Field(ge=0, le=1000)] | None = None
+    size: Annotated[int, Field(ge=0, le=100)] | None = None
     top: Annotated[int, Field(ge=1, le=1000)] = 20
 
 
@@ -385,9 +386,14 @@ def resolve(
     )
 
 
-def wanted_normalizations(study: StudyConfig, space_overrides: Mapping[str, Any] | None = None) -> tuple[str, ...]:
+def wanted_normalizations(
+    study: StudyConfig,
+    space_overrides: Mapping[str, Any] | None = None,
+    train_rows: int = 1,
+    images: bool = False,  # noqa: FBT001, FBT002
+) -> tuple[str, ...]:
     """The values of `normalize` that the study can ask for; its data must be prepared for each of them."""
-    space = _said_space(study, space_overrides, train_rows=1)
+    space = _said_space(study, space_overrides, train_rows, images=images)
     if "normalize" in space.parameters:
         found = space.parameters["normalize"].mesh(1)
     else:
@@ -450,6 +456,7 @@ def default_space(train_rows: int, *, images: bool = False) -> dict[str, Any]:
     """
     constants = default_constants(train_rows)
     batch = constants["batch_size"]
+    bins = [] if images or train_rows > MOST_ROWS_IN_BINS else ["piecewise_linear"]
     return {
         "layers": {"low": 1, "high": 4},
         "units": {"low": 32, "high": min(MOST_UNITS, 2 * constants["units"]), "scale": "pow2"},
@@ -457,7 +464,7 @@ def default_space(train_rows: int, *, images: bool = False) -> dict[str, Any]:
         "learning_rate": {"low": 2e-4, "high": 2e-2, "log": True},
         "batch_size": {"low": max(8, batch // 4), "high": 2 * batch, "scale": "pow2"},
         "l2": {"low": 1e-5, "high": 1.0, "log": True},
-        "normalize": ["robust_clip", "standard", *([] if images else ["piecewise_linear"])],
+        "normalize": ["robust_clip", "standard", *bins],
         **({"augment": ["none", "shift+rotate+scale"]} if images else {}),
     }
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hpsearch.data.parts import Part
     from hpsearch.data.target import Target
 
-MOST_ROWS = 10_000  # of dev that are looked at
+MOST_ROWS = 10_000  # of dev that are enough to choose by
 FOLDS = 5
 RESAMPLES = 200
 BEYOND = 1.64  # standard errors of the gain above 0: chance alone does that in one case of twenty
@@ -50,7 +50,25 @@ class Choice:
         return len(self.votes) > 1 and self.gain > BEYOND * self.error
 
 
-def choose(outputs: Sequence[np.ndarray], part: Part, target: Target, metric: str, *, size: int, seed: int) -> Choice:
+class AbandonedError(Exception):
+    """Somebody said stop before the choice was made."""
+
+
+def rows_to_choose_by(rows: int, seed: int) -> np.ndarray:
+    """The places of at most MOST_ROWS of so many rows, in order."""
+    return np.sort(np.random.default_rng(seed).permutation(rows)[:MOST_ROWS])
+
+
+def choose(
+    outputs: Sequence[np.ndarray],
+    part: Part,
+    target: Target,
+    metric: str,
+    *,
+    size: int,
+    seed: int,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Choice:
     """Let at most `size` votes be given to candidates, so that their mean has the best score.
 
     Args:
@@ -60,14 +78,15 @@ def choose(outputs: Sequence[np.ndarray], part: Part, target: Target, metric: st
         metric: that is to be best.
         size: votes, at least 1.
         seed: of the folds and of the resampling.
+        should_stop: asked before each vote; AbandonedError if it says so.
 
     The gain is that of ensembles chosen by four fifths of the rows over single networks that are chosen so too, on the
     last fifth, put together over the fifths; its error is that of a paired bootstrap. So the luck that made candidates
     of all of them, and one the winner, is on both sides.
     """
     chance = np.random.default_rng(seed)
-    rows = chance.permutation(len(part.inputs))[:MOST_ROWS]
-    judge = _Judge(part, target, metric)
+    rows = chance.permutation(len(part.inputs))
+    judge = _Judge(part, target, metric, should_stop)
     stack = np.stack([judge.prepared(one) for one in outputs])
     one, many = (_unseen(stack, judge, rows, votes) for votes in (1, size))
     gain, error = judge.difference(one, many, rows, chance)
@@ -93,6 +112,7 @@ def _picks(stack: np.ndarray, judge: _Judge, rows: np.ndarray, size: int) -> lis
     picks: list[int] = []
     best, length = (math.inf, math.inf), 0
     for count in range(1, size + 1):
+        judge.look_up()
         losses = [loss((whole + one) / count) for one in known]
         pick = min(range(len(known)), key=losses.__getitem__)
         whole = whole + known[pick]
@@ -105,12 +125,18 @@ def _picks(stack: np.ndarray, judge: _Judge, rows: np.ndarray, size: int) -> lis
 class _Judge:
     """Scores of predictions for a part: shares (rows, classes), or values (rows,) in units of the target."""
 
-    def __init__(self, part: Part, target: Target, metric: str) -> None:
+    def __init__(self, part: Part, target: Target, metric: str, should_stop: Callable[[], bool]) -> None:
+        self._should_stop = should_stop
         self._target = target
         self._metric = metric
         self._sign = -1.0 if metric in MAXIMIZED_METRICS else 1.0
         self._classes = target.task == "classification"
         self._known = part.labels if self._classes else target.original(part.targets)[:, 0]
+
+    def look_up(self) -> None:
+        """Raise AbandonedError if it is time to stop."""
+        if self._should_stop():
+            raise AbandonedError
 
     def prepared(self, outputs: np.ndarray) -> np.ndarray:
         """Outputs of a network as predictions."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from hpsearch.errors import RunError
 from hpsearch.finals import train_all
 from hpsearch.model import Member, Model, saved_identity
-from hpsearch.run_directory.directory import SINGLE
+from hpsearch.run_directory.directory import MODEL, SINGLE
 from hpsearch.trial import Trial, TrialResult, TrialSettings, TrialState, run_trial
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ class FinalModel:
 
     An ensemble has at most `votes` votes for networks of the `top` best trials (and of the finalists' further
     trainings, where they had the same rows to train on); 0 votes: there is none. `refit`: what is chosen is trained
-    again on the rows of train and dev together. `say` tells a person what is done.
+    again on the rows of train and dev together. `whole`: these are wanted of the whole search; a look at a part of it
+    leaves what is in model/ alone, if that is made. `say` tells a person what is done.
     """
 
     def __init__(
@@ -45,31 +46,39 @@ class FinalModel:
         votes: int,
         top: int,
         refit: bool,
+        whole: bool,
         say: Callable[[str], None],
     ) -> None:
         self._directory = directory
         self._data = data
         self._metric = metric
         self._seed = seed
-        self._votes = votes
+        self._votes = votes if whole else 0
         self._top = top
-        self._refit = refit
+        self._refit = refit and whole
+        self._whole = whole
         self._say = say
         self._trained: dict[Key, TrialResult] = {}
 
     def done(self) -> bool:
         """Whether there is nothing to do: all is chosen and trained, and in model/."""
-        winner = self._directory.record.best()
-        if winner is None:
+        winner, noted = self._directory.record.best(), self._directory.record.model
+        if winner is None or (noted is not None and not self._whole):
             return True
-        if self._wants_choice(winner.number) or self._missing_refits(winner.number) or not self._is_noted():
+        if self._wants_choice(winner.number) or self._missing_refits(winner.number):
             return False
-        members = self._refitted(self._members(winner.number))
-        wanted = tuple((trial, repeat, votes, epochs) for (trial, repeat, epochs), votes in members.items())
-        return saved_identity(self._directory.folder / "model") == (winner.number, wanted)
+        members, alone = self._wanted(winner.number)
+        made = noted is not None and (noted["networks"], noted["ensemble"], noted["refit"]) == (
+            [list(one) for one in _identities(members)], self._votes > 0, self._refit,
+        )  # fmt: skip
+        there = {MODEL: members} | ({SINGLE: alone} if members != alone else {})
+        return made and all(
+            saved_identity(self._directory.folder / place) == (winner.number, _identities(networks))
+            for place, networks in there.items()
+        )
 
     def complete(self, executor: Executor, observe: Callable[[int], Observer], stop: StopRules) -> None:
-        """Do what is to be done, as far as there is time; model/ holds the winner in any case.
+        """Do what is to be done, as far as there is time; model/ holds the winner in any case but an interruption.
 
         `observe` gives somebody who sees so many trainings.
         """
@@ -85,39 +94,44 @@ class FinalModel:
                 observer.close()
 
         if self._wants_choice(winner.number) and stop.reason() is None:
-            self._choose(winner.number, train)
+            self._choose(winner.number, train, stop)
         missing = self._missing_refits(winner.number)
         if missing and stop.reason() is None:
             rows = self._data.rows["train"] + self._data.rows["dev"]
             what = "the winner" if len(missing) == 1 else f"{len(missing)} networks"
             self._say(f"training {what} on train and dev together, {rows:,} rows")
-            if not train(missing, lambda result: self._take_refit(result, rows)):
-                self._say("time is up: the model is what was trained on the train rows")
-        self._save(winner.number, train)
-
-    def _is_noted(self) -> bool:
-        noted = self._directory.record.model
-        return noted is not None and (noted["ensemble"], noted["refit"]) == (self._votes > 0, self._refit)
+            train(missing, lambda result: self._take_refit(result, rows))
+            left = self._missing_refits(winner.number)
+            if left and stop.reason() == "timeout":
+                self._say(f"time is up: {len(left)} of them are used as they were trained on the train rows")
+        if not stop.interrupted():
+            self._save(winner.number, train)
 
     def _wants_choice(self, winner: int) -> bool:
         noted = self._directory.record.ensemble
         is_open = noted is None or (noted["votes"], noted["top"]) != (self._votes, self._top)
         return self._votes > 0 and is_open and len(self._candidates(winner)) > 1
 
-    def _choose(self, winner: int, train: Train) -> None:
-        """Note which of the candidates vote together, and what that gains."""
-        from hpsearch.ensemble import choose  # noqa: PLC0415 - not needed to see that all is done
+    def _choose(self, winner: int, train: Train, stop: StopRules) -> None:
+        """Note which of the candidates vote together, and what that gains; nothing if there is no time for it."""
+        # Not needed to see that all is done.
+        from hpsearch.ensemble import AbandonedError, choose, rows_to_choose_by  # noqa: PLC0415
 
-        keys = self._candidates(winner)
-        if not self._have(keys, train):
+        if not self._have(self._candidates(winner), train):
             return
+        keys = [key for key in self._candidates(winner) if key in self._trained]
         self._say(f"choosing among {len(keys)} networks those that predict best together")
         members = [self._member(key) for key in keys]
-        outputs = [
-            member.network.predict(member.weights, self._data.part("dev", member.normalize))[0] for member in members
-        ]
-        part, target = self._data.part("dev", members[0].normalize), self._data.target
-        choice = choose(outputs, part, target, self._metric, size=self._votes, seed=self._seed)
+        rows = rows_to_choose_by(self._data.rows["dev"], self._seed)
+        parts = {kind: self._data.part("dev", kind).at(rows) for kind in {member.normalize for member in members}}
+        outputs = [member.network.predict(member.weights, parts[member.normalize])[0] for member in members]
+        try:
+            choice = choose(
+                outputs, parts[members[0].normalize], self._data.target, self._metric,
+                size=self._votes, seed=self._seed, should_stop=lambda: stop.reason() is not None,
+            )  # fmt: skip
+        except AbandonedError:
+            return
         voters = [{"trial": keys[place][0], "repeat": keys[place][1], "votes": n} for place, n in choice.votes.items()]
         known = math.isfinite(choice.gain) and math.isfinite(choice.error)
         gain, error = (choice.gain, choice.error) if known else (None, None)
@@ -168,19 +182,28 @@ class FinalModel:
             found[again if again in noted and not noted[again]["error"] else key] = votes
         return found
 
+    def _wanted(self, winner: int) -> tuple[dict[Key, int], dict[Key, int]]:
+        """What model/ is to hold, with votes, and the winner alone: trained on train and dev where that is done."""
+        members, alone = self._members(winner), {(winner, 0, 0): 1}
+        return self._refitted(members), self._refitted(alone)
+
     def _save(self, winner: int, train: Train) -> None:
         """Put the networks into model/, and beside several the winner alone into model/single."""
         folder = self._directory.folder
-        members, alone = (self._refitted(chosen) for chosen in (self._members(winner), {(winner, 0, 0): 1}))
+        members, alone = self._wanted(winner)
         if not self._have([*members, *alone], train):
+            saved = saved_identity(folder / MODEL)
+            if saved is not None and saved[0] == winner:
+                return  # better than nothing, and the next start makes it whole
             members = alone = {(winner, 0, 0): 1}
             self._train_once_more(winner)
+        if lost := [key for key in (*members, *alone) if key not in self._trained]:
+            raise RunError(f"{folder}: trial {lost[0][0]}, trained once more, did not come out as it did before")
+        shutil.rmtree(folder / SINGLE, ignore_errors=True)
+        self._model(winner, members).save(folder / MODEL)
         if members != alone:
             self._model(winner, alone).save(folder / SINGLE)
-        elif (folder / SINGLE).exists():
-            shutil.rmtree(folder / SINGLE, ignore_errors=True)
-        self._model(winner, members).save(folder / "model")
-        self._directory.made(ensemble=self._votes > 0, refit=self._refit)
+        self._directory.made(_identities(members), ensemble=self._votes > 0, refit=self._refit)
         if self.done():
             self._directory.weights.discard(self._is_idle)
 
@@ -220,13 +243,9 @@ class FinalModel:
         return not missing or train(missing, self._take_again)
 
     def _take_again(self, result: TrialResult) -> None:
-        if result.weights is None:
-            raise RunError(
-                f"{self._directory.folder}: trial {result.number}, trained once more, did not come out as before: "
-                f"{result.error}"
-            )
-        self._trained[result.key] = result
-        self._directory.weights.put(result.key, result.weights)
+        if result.weights is not None:
+            self._trained[result.key] = result
+            self._directory.weights.put(result.key, result.weights)
 
     def _train_once_more(self, winner: int) -> None:
         """Train the winner in this process, whatever the time, if its weights are nowhere."""
@@ -234,3 +253,8 @@ class FinalModel:
             return
         settings = TrialSettings(self._seed, self._metric)
         self._trained[winner, 0, 0] = run_trial(self._trial((winner, 0, 0)), self._data, settings)
+
+
+def _identities(networks: dict[Key, int]) -> tuple[tuple[int, int, int, int], ...]:
+    """As Model.identity tells them."""
+    return tuple((trial, repeat, votes, epochs) for (trial, repeat, epochs), votes in networks.items())

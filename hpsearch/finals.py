@@ -195,9 +195,7 @@ class Finals:
         return repeats
 
     def _take(self, result: TrialResult) -> None:
-        self._directory.add_final(result)
-        if result.weights is not None and not self._fresh_splits:
-            self._directory.weights.put(result.key, result.weights)
+        self._directory.add_final(result, keep=not self._fresh_splits)
 
 
 def train_all(

@@ -69,8 +69,8 @@ class TrialResult:
     of engine.layout.HEALTH a list of one value per layer for each of them. weights: flat vector of the best epoch.
     reports: the best score so far at each rung of the study, infinity at those behind the epoch at
     which it was stopped or failed. survived: epochs at whose end it went on. epoch_updates,
-    epoch_flop: of one epoch. refit_epochs: as of its trial; its weights are then those of the last epoch, and its
-    dev scores are of rows that it was trained on. These four and the weights are not kept in the journal.
+    epoch_flop: of one epoch. These three and the weights are not kept in the journal. refit_epochs: as of its trial;
+    its weights are then those of the last epoch, and its dev scores are of rows that it was trained on.
     """
 
     number: int
@@ -171,7 +171,7 @@ def run_trial(trial: Trial, data: SearchData, settings: TrialSettings, watch: Wa
     streams = (Purpose.INIT, Purpose.SHUFFLE, Purpose.DROPOUT, Purpose.AUGMENT)
     keys = tuple(stream_key(settings.seed, trial.number, purpose, trial.repeat) for purpose in streams)
     normalize = normalization(trial.config)
-    train, dev = _parts(trial, data, normalize)
+    train, dev = data.part("train", normalize), data.part("dev", normalize)
     network = Network(
         trial.config | ({"patience": 0} if trial.refit_epochs else {}),
         n_inputs=train.inputs.shape[1],
@@ -193,6 +193,7 @@ def run_trial(trial: Trial, data: SearchData, settings: TrialSettings, watch: Wa
     skipped, watched = False, 0.0
     try:
         with memory_limit(settings.trial_memory):
+            train = train.joined(dev) if trial.refit_epochs else train
             training = Training(network, train, dev)
             limits = iter(trial.limits)
             end = (trial.refit_epochs or None, math.inf)
@@ -226,12 +227,6 @@ def run_trial(trial: Trial, data: SearchData, settings: TrialSettings, watch: Wa
     if skipped:
         return replace(cut_short(result, 0, (training.epochs,), settings.metric), reports=result.reports)
     return result
-
-
-def _parts(trial: Trial, data: SearchData, normalize: str) -> tuple[Any, Any]:
-    """The rows to train on, and those of dev."""
-    train, dev = data.part("train", normalize), data.part("dev", normalize)
-    return train.joined(dev) if trial.refit_epochs else train, dev
 
 
 def best_scores(training: Any, target_sd: float, metric: str) -> np.ndarray:

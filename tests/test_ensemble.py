@@ -6,7 +6,7 @@ from sklearn import metrics as sk
 
 from hpsearch.data.parts import Part, empty_labels, empty_targets
 from hpsearch.data.target import Target
-from hpsearch.ensemble import FOLDS, choose
+from hpsearch.ensemble import FOLDS, choose, rows_to_choose_by
 
 ROWS = 300
 CLASSES = Target("kind", "classification", [0, 1, 2])
@@ -144,3 +144,23 @@ def test_a_handful_of_rows_is_enough_not_to_fail(rows, metric):
     found = choose(networks(labels, [0.5, 0.7]), labelled(labels), CLASSES, metric, size=3, seed=0)
     assert found.votes
     assert not (metric == "auc" and found.better), "the area is not defined for one class"
+
+
+def test_it_can_be_stopped_before_each_vote(labels):
+    from hpsearch.ensemble import AbandonedError
+
+    asked = []
+    with pytest.raises(AbandonedError):
+        choose(
+            networks(labels, [1.0, 1.1]), labelled(labels), CLASSES, "log_loss", size=5, seed=0,
+            should_stop=lambda: asked.append(1) or len(asked) == 4,
+        )  # fmt: skip
+    assert len(asked) == 4
+
+
+def test_ten_thousand_rows_are_enough_to_choose_by():
+    few, many = rows_to_choose_by(7, 0), rows_to_choose_by(50_000, 3)
+    assert few.tolist() == [0, 1, 2, 3, 4, 5, 6]
+    assert len(set(many.tolist())) == len(many) == 10_000
+    assert (np.diff(many) > 0).all()
+    assert many.mean() == pytest.approx(25_000, rel=0.02)

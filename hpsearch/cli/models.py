@@ -88,10 +88,10 @@ def evaluate(
 def model_of(run: Path, *, single: bool) -> Model:
     """The model of a run; `single`: that of the winner alone. Raises RunError."""
     from hpsearch.model import Model
-    from hpsearch.run_directory.directory import SINGLE
+    from hpsearch.run_directory.directory import MODEL, SINGLE
 
-    alone = run / SINGLE
-    return Model.load(alone if single and alone.exists() else run / "model")
+    model = Model.load(run / MODEL)
+    return Model.load(run / SINGLE) if single and len(model.members) > 1 else model
 
 
 def _rows_to_judge(run: Path, source: str | None, study: StudyConfig, record: RunRecord, model: Model) -> Part:

@@ -87,7 +87,10 @@ def make_plan(
     if isinstance(study.earlier, list) and "budget.epochs" in overrides:
         space_overrides.setdefault("epochs", overrides["budget.epochs"])  # a flag goes over what a table says
     start = time.monotonic()
-    data = load_dataset(**study.data.loading(), normalize=wanted_normalizations(study, space_overrides))
+    data = load_dataset(
+        **study.data.loading(),
+        normalize=lambda rows, images: wanted_normalizations(study, space_overrides, rows, images),
+    )
     load_seconds = time.monotonic() - start
     _say_data(data, quiet=quiet, verbose=verbose)
     train_rows = data.rows["train"]
@@ -288,6 +291,8 @@ def shard_numbers(text: str, numbers: Sequence[int], strategy: Strategy) -> list
     match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
     if not match or not 1 <= int(match[1]) <= int(match[2]):
         raise ConfigError(f"--shard {text}: it must be I/N with I from 1 to N, such as 2/4")
+    if len(numbers) == ENDLESS:
+        raise ConfigError(f"--shard {text}: say with -n how many trials there are to share")
     shard = list(numbers[int(match[1]) - 1 :: int(match[2])])
     if not shard:
         raise ConfigError(f"--shard {text}: there are only {len(numbers)} trials to share")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import shlex
+import shutil
 import sys
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -186,20 +187,35 @@ class SearchRun:
                         observer.complete()
                     if self._reason in WHY and not self._quiet:
                         say(f"{WHY[self._reason]} after {self._share_of(len(record.counted()))}")
-                    self._stop = stop  # now until the very end of the time
-                    fitting = time_for_finals.finalists if self._reason == "timeout" else None
-                    if self._reason == "done" or fitting:
-                        executor.abandon()
-                        in_time = replace(stop, reserved=lambda: time_for_finals.afterwards)
-                        self._run_finals(directory, executor, style, fitting, in_time)
-                    elif self._reason == "timeout" and time_for_finals.needed and not self._quiet:
-                        say(f"no finals: those of two trials would take about {time_for_finals.needed:.0f} s")
-                    if signals.received is None and not idle:
-                        executor.abandon()
-                        self._complete_model(directory, executor, style)
+                    self._end(directory, executor, style, stop, time_for_finals)
         if signals.received is not None:
             self._say_how_to_go_on("interrupted")
             raise InterruptedBySignalError(signals.received)
+
+    def _end(
+        self,
+        directory: RunDirectory,
+        executor: Executor,
+        style: ProgressStyle,
+        stop: StopRules,
+        time_for_finals: TimeForFinals,
+    ) -> None:
+        """What comes after the search, as far as there is time: the finals, and the model."""
+        from hpsearch.engine.cache import ensure_compiled
+
+        time_for_finals()
+        fitting = time_for_finals.finalists if self._reason == "timeout" else None
+        if self._reason == "done" or fitting:
+            executor.abandon()
+            self._stop = replace(stop, reserved=lambda: time_for_finals.afterwards)
+            self._run_finals(directory, executor, style, fitting)
+        elif self._reason == "timeout" and time_for_finals.needed and not self._quiet:
+            say(f"no finals: those of two trials would take about {time_for_finals.needed:.0f} s")
+        self._stop = stop  # now until the very end of the time
+        if not stop.interrupted() and not self._final_model.done():
+            ensure_compiled(say)
+            executor.abandon()
+            self._complete_model(directory, executor, style)
 
     def _say_how_to_go_on(self, why: str) -> None:
         again = shlex.join(word for word in self._command if word != "--overwrite")
@@ -237,9 +253,7 @@ class SearchRun:
             longer=1 + plan.data.rows["dev"] / plan.data.rows["train"],
         )
 
-    def _run_finals(
-        self, directory: RunDirectory, executor: Executor, style: ProgressStyle, most: int | None, stop: StopRules
-    ) -> None:
+    def _run_finals(self, directory: RunDirectory, executor: Executor, style: ProgressStyle, most: int | None) -> None:
         finals = self._finals(directory, most)
         if finals is None:
             return
@@ -252,10 +266,10 @@ class SearchRun:
         total = len(finals.numbers) * repeats
         self._watcher = progress = self._view(style, directory, total, total - left, unit="trainings")
         try:
-            done = finals.run(executor, progress, stop)
+            done = finals.run(executor, progress, self._stop)
         finally:
             progress.close()
-        if done < repeats and stop.reason() == "timeout":
+        if done < repeats and self._stop.reason() == "timeout":
             how = f"by {done} trainings of each" if done else "without them"
             say(f"time is up, {len(finals.missing())} of these trainings are left: the winner is chosen {how}")
 
@@ -364,8 +378,10 @@ class SearchRun:
     def _keep(self, directory: RunDirectory, result: TrialResult) -> None:
         """Save the model of the best trial so far."""
         from hpsearch.model import Model
+        from hpsearch.run_directory.directory import MODEL, SINGLE
 
-        Model.of_trial(result, self._plan.data, self._plan.study.metric).save(directory.folder / "model")
+        shutil.rmtree(directory.folder / SINGLE, ignore_errors=True)
+        Model.of_trial(result, self._plan.data, self._plan.study.metric).save(directory.folder / MODEL)
 
     def _kept_weights(self) -> int:
         """Of how many of the best trials the weights are kept."""
@@ -383,9 +399,10 @@ class SearchRun:
             self._plan.data,
             metric=study.metric,
             seed=study.seed,
-            votes=study.votes() if whole else 0,
+            votes=study.votes(),
             top=study.ensemble.top,
-            refit=study.refit and whole,
+            refit=study.refit,
+            whole=whole,
             say=(lambda _: None) if self._quiet else say,
         )
 

@@ -14,7 +14,7 @@ import polars as pl
 from hpsearch.data.comparing import compare_parts
 from hpsearch.data.describing import Description, describe, nearest_column, usable_rows
 from hpsearch.data.images import channels, in_words, why_no_images
-from hpsearch.data.normalising import NORMALIZATIONS, PIECEWISE, Normalizer
+from hpsearch.data.normalising import NORMALIZATIONS, Normalizer
 from hpsearch.data.parts import Arrays, Part, empty_labels, empty_targets
 from hpsearch.data.plain import choice, count, show
 from hpsearch.data.preparing import Preparation
@@ -24,7 +24,7 @@ from hpsearch.data.values import as_float64, as_text
 from hpsearch.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from hpsearch.data.target import Target
@@ -138,7 +138,7 @@ def load_dataset(
     drop: Iterable[str] = (),
     keep: Iterable[str] = (),
     image_shape: Sequence[int] | str | None = "auto",
-    normalize: Sequence[str] = ("robust_clip",),
+    normalize: Sequence[str] | Callable[[int, bool], Sequence[str]] = ("robust_clip",),
     repeat: int = 0,
 ) -> Dataset:
     """Read, describe, split and prepare a source.
@@ -156,16 +156,15 @@ def load_dataset(
         drop: see target.
         keep: see target.
         image_shape: (h, w) or (h, w, c) where rows are images, None where not; auto: as the source says.
-        normalize: which of `NORMALIZATIONS` the search may ask for, at least one; for images what is not for them is
-            left out, unless there is nothing else.
+        normalize: which of `NORMALIZATIONS` the search may ask for, at least one; or a function that says so of the
+            number of training rows, and whether rows are images.
         repeat: 0 is the split itself; from 1 on, the rows of its train and dev parts are dealt anew.
 
     Raises:
         DataError: everything that the user can mend, in one line.
     """
-    if not normalize:
-        raise DataError(f"normalize: at least one is needed; allowed: {', '.join(NORMALIZATIONS)}")
-    kinds = [choice("normalize", kind, NORMALIZATIONS) for kind in dict.fromkeys(normalize)]
+    if not callable(normalize):
+        _kinds(normalize)
     digest = sha256(source)
     table = _open(
         source,
@@ -183,6 +182,7 @@ def load_dataset(
         repeat=repeat,
     )
     frame, description, rows, shape = table.frame, table.description, table.rows, table.image_shape
+    kinds = _kinds(normalize(len(rows["train"]), shape is not None) if callable(normalize) else normalize)
     preparation = Preparation.fit(frame, description, rows["train"])
     warnings = [*description.warnings, *_warnings_on_split(frame, description, rows, split)]
     raw, labels, targets = {}, {}, {}
@@ -194,7 +194,6 @@ def load_dataset(
     del frame, table  # the table may be larger than all arrays
 
     pooled = channels(shape) if shape else None
-    kinds = [kind for kind in kinds if not shape or kind != PIECEWISE] or kinds  # pixels have no bins
     normalizers = {kind: Normalizer.fit(kind, raw["train"], preparation.numeric_mask, pooled) for kind in kinds}
     inputs: dict[str, dict[str, np.ndarray]] = {}
     for name, features in raw.items():
@@ -207,6 +206,13 @@ def load_dataset(
         notes.insert(-1, f"each row is an image of {in_words(shape)} (data.image_shape)")
     arrays = Arrays(inputs, labels, targets)
     return Dataset(preparation, normalizers, description, sizes, notes, warnings, digest, arrays, shape)
+
+
+def _kinds(normalize: Sequence[str]) -> list[str]:
+    """Each kind once; DataError for none, and for one that there is not."""
+    if not normalize:
+        raise DataError(f"normalize: at least one is needed; allowed: {', '.join(NORMALIZATIONS)}")
+    return [choice("normalize", kind, NORMALIZATIONS) for kind in dict.fromkeys(normalize)]
 
 
 def load_test_part(

@@ -23,6 +23,11 @@ class Part:
     labels: np.ndarray
     targets: np.ndarray
 
+    def at(self, rows: np.ndarray) -> Part:
+        """The rows at these places, a copy."""
+        labels, targets = (array[rows] if len(array) else array for array in (self.labels, self.targets))
+        return Part(self.inputs[rows], labels, targets)
+
     def joined(self, other: Part) -> Part:
         """The rows of both, a copy."""
         pairs = ((getattr(self, name), getattr(other, name)) for name in ("inputs", "labels", "targets"))

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpsearch.config import default_constants
-from hpsearch.data.parts import Part
 from hpsearch.report.judging import judge_rows
 from hpsearch.trial import Trial, TrialSettings, run_trial
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from hpsearch.config import StudyConfig
     from hpsearch.data.dataset import Dataset
+    from hpsearch.data.parts import Part
     from hpsearch.data.target import Target
     from hpsearch.model import Member
     from hpsearch.trial import TrialResult
@@ -56,8 +56,7 @@ class FewerRows:
         whole = self.data.part(name, normalize)
         if name != "train":
             return whole
-        labels, targets = (known[self.rows] if len(known) else known for known in (whole.labels, whole.targets))
-        return Part(whole.inputs[self.rows], labels, targets)
+        return whole.at(self.rows)
 
 
 def examine(

@@ -14,7 +14,7 @@ from hpsearch.files import make_folder, storage_errors, write_atomically
 from hpsearch.run_directory.journal import FORMAT, Journal, read
 from hpsearch.run_directory.lock import RunLock
 from hpsearch.run_directory.record import JOURNAL, LOCK, Lines, RunRecord, events_of, trial_event
-from hpsearch.run_directory.results import write_views
+from hpsearch.run_directory.results import write_best, write_views
 from hpsearch.run_directory.weights import KeptWeights
 from hpsearch.trial import TrialState
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hpsearch.trial import Trial, TrialResult
 
 SHARED_DATA = ".shared-data"
+MODEL = "model"
 WEIGHTS = "weights"
 SINGLE = "model/single"  # the winner alone, where several networks vote
 OURS = (
@@ -34,7 +35,7 @@ OURS = (
     "curves.csv",
     "timings.csv",
     "best.yaml",
-    "model",
+    MODEL,
     WEIGHTS,
     "report.html",
     "ledger.yaml",
@@ -96,7 +97,7 @@ class RunDirectory:
     def clean(self) -> None:
         """Take away what a process that was killed left half written."""
         self._journal.cut_tail()
-        for place in (self.folder, *(self.folder / name for name in ("model", SINGLE, WEIGHTS))):
+        for place in (self.folder, *(self.folder / name for name in (MODEL, SINGLE, WEIGHTS))):
             for draft in place.glob(".*.tmp"):
                 if re.fullmatch(r"\.[a-z0-9-]+\.[a-z]+\.\d+\.tmp", draft.name):
                     draft.unlink(missing_ok=True)
@@ -129,8 +130,11 @@ class RunDirectory:
             self.note([{"event": "end", "reason": reason, "counted": counted}])
         self.write_views()
 
-    def add_final(self, result: TrialResult) -> None:
-        """Note one more training of a finalist; when this returns it cannot be lost."""
+    def add_final(self, result: TrialResult, *, keep: bool) -> None:
+        """Note one more training of a finalist; when this returns it cannot be lost, nor its weights with `keep`."""
+        if keep and result.weights is not None:
+            self.weights.put(result.key, result.weights)
+            self.weights.flush()
         self.note([trial_event(result)])
 
     def finish_finals(self, numbers: list[int], repeats: int, *, fresh_splits: bool) -> None:
@@ -139,19 +143,19 @@ class RunDirectory:
         before = self.record.finalists
         if before is None or any(before[key] != value for key, value in event.items()):
             self.note([event])
-        self.write_views()
+        self._write_best()
 
     def chosen(self, event: dict[str, Any]) -> None:
         """Note which networks vote, and what that gains."""
         self.note([{"event": "ensemble", **event}])
 
-    def made(self, *, ensemble: bool, refit: bool) -> None:
-        """Note what was asked of what is in model/ now, and write the final views."""
-        event = {"event": "model", "ensemble": ensemble, "refit": refit}
+    def made(self, networks: Sequence[tuple[int, ...]], *, ensemble: bool, refit: bool) -> None:
+        """Note what is in model/ now and what was wanted, and write the final views."""
+        event = {"event": "model", "networks": [list(one) for one in networks], "ensemble": ensemble, "refit": refit}
         before = self.record.model
         if before is None or any(before[key] != value for key, value in event.items()):
             self.note([event])
-        self.write_views()
+        self._write_best()
 
     def refitted(self, result: TrialResult, rows: int) -> None:
         """Note a training on `rows` rows of train and dev together, and keep its weights."""
@@ -164,6 +168,11 @@ class RunDirectory:
     def evaluated(self, event: dict[str, Any]) -> None:
         """Note that the sealed test part was opened."""
         self.note([{"event": "evaluation", **event}])
+
+    def _write_best(self) -> None:
+        """Make anew what depends on what comes after the search, and write the weights that wait for it."""
+        write_best(self.folder, self.record)
+        self.weights.flush()
 
     def write_views(self) -> None:
         """Make the CSV and YAML files anew, and write the weights that wait for it."""
@@ -274,7 +283,8 @@ def _union(before: int | list[int], now: int | list[int]) -> int | list[int]:
     if isinstance(before, int) and isinstance(now, int):
         return max(before, now)
     both = [range(part) if isinstance(part, int) else part for part in (before, now)]
-    return sorted({*both[0], *both[1]})
+    found = sorted({*both[0], *both[1]})
+    return len(found) if found == list(range(len(found))) else found
 
 
 def _check_folder(folder: Path) -> None:

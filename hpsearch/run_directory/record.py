@@ -98,7 +98,8 @@ class RunRecord:
         finals: results by trial and repeat. finalists: who took part in the last finals; None: the search went on.
         ensemble: which networks vote and what that gains; None while that is not chosen for what is there.
         refits: by training, what came of it on train and dev together.
-        model: what was asked of what is in model/ now, `ensemble` and `refit`; None while that is not made.
+        model: the `networks` in model/ (trial, repeat, votes, refit_epochs), and whether an `ensemble` and a `refit`
+            were wanted; None while that is not made.
         end: the last end of the run, None while it goes on. counted_before: what counted then, though it went on since.
         evaluations: the openings of the test part. refused: configurations that a person did not let the panda try.
         examinations: by trial, what a look at its model and the data found
@@ -182,6 +183,8 @@ class RunRecord:
             self.study, self.data = event["study"], event["data"]
             self._earlier_in_all = event.get("earlier", 0)
         elif kind == "end":
+            if self.end is not None and self.end["counted"] != event["counted"]:
+                self.ensemble = self.model = None  # there may be another winner
             self.end = event
             self.counted_before = event["counted"]
             self.running.offsets.clear()
@@ -197,16 +200,18 @@ class RunRecord:
             self.examinations[event["trial"]] = event
 
     def _note_stage(self, kind: str, event: dict[str, Any]) -> None:
-        """Take in what comes after the search."""
+        """Take in what comes after the search, unless a repair has lost what it is about."""
         if kind == "final":
             result = result_of(event)
             self.finals[result.number, result.repeat] = result
         elif kind == "finalists":
-            self.finalists, self.ensemble, self.model = event, None, None
+            again = {(trial, n) for trial in event["trials"] for n in range(1, event["repeats"] + 1)}
+            whole = again <= self.finals.keys() and all(trial in self.results for trial in event["trials"])
+            self.finalists, self.ensemble, self.model = event if whole else None, None, None
         elif kind == "ensemble":
-            self.ensemble = event
+            self.ensemble = event if all(one["trial"] in self.results for one in event["members"]) else None
         elif kind == "model":
-            self.model = event
+            self.model = event if all(trial in self.results for trial, *_ in event["networks"]) else None
         else:
             self.refits[event["trial"], event["repeat"], event["refit_epochs"]] = event
 
@@ -269,8 +274,9 @@ class RunRecord:
 
         It takes as many epochs as were best in the middle of the trial's trainings, the first and those of the finals.
         """
-        again = (self.finals[key] for key in sorted(self.finals) if key[0] == trial)
-        trainings = [self.results[trial], *again]
+        trainings = [self.results[trial]]
+        if self.finalists is not None and trial in self.finalists["trials"]:
+            trainings += [self.finals[trial, repeat] for repeat in range(1, self.finalists["repeats"] + 1)]
         epochs = [one.best_epoch for one in trainings if one.state is TrialState.COMPLETE and one.best_epoch]
         return trial, repeat, median_high(epochs)
 

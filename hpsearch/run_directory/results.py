@@ -101,6 +101,11 @@ def write_views(folder: Path, record: RunRecord) -> None:
     write_atomically(folder / "trials.csv", csv_text(columns, rows).encode())
     write_atomically(folder / "timings.csv", _timings(counted.values()).encode())
     write_atomically(folder / "curves.csv", _curves(record, counted).encode())
+    write_best(folder, record)
+
+
+def write_best(folder: Path, record: RunRecord) -> None:
+    """Make best.yaml anew; there is none without a winner. Raises StorageError."""
     winner = record.best()
     if winner:
         write_atomically(folder / "best.yaml", strict_yaml.dump(describe_best(record, winner)).encode())
@@ -136,12 +141,12 @@ def describe_model(record: RunRecord, winner: TrialResult) -> dict[str, Any]:
     if record.model is None:
         return {}
     found: dict[str, Any] = {}
-    members = [(winner.number, 0)]
+    networks = record.model["networks"]
     if record.model["ensemble"] and (choice := record.ensemble) is not None:
-        kept = ("kept", "gain", "standard_error", "scores", "members")
-        found["ensemble"] = {name: choice[name] for name in kept}
-        members += [(one["trial"], one["repeat"]) for one in choice["members"] if choice["kept"]]
+        found["ensemble"] = {"kept": len(networks) > 1}
+        found["ensemble"] |= {name: choice[name] for name in ("gain", "standard_error", "scores", "members")}
     if record.model["refit"]:
+        members = {(winner.number, 0), *((trial, repeat) for trial, repeat, *_ in networks)}
         keys = sorted({record.refit_of(*member) for member in members} & record.refits.keys())
         told = ("trial", "repeat", "refit_epochs", "rows", "metrics", "error")
         found["refit"] = [{name: record.refits[key][name] for name in told} for key in keys]

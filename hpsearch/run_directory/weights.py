@@ -37,6 +37,7 @@ class KeptWeights:
         self.folder = folder
         self.most = most
         self._fresh: dict[Key, np.ndarray] = {}
+        self._wanted: set[Key] = set()
         self._ranked: list[tuple[float, Key]] = []
 
     def offer(self, key: Key, score: float, weights: np.ndarray | None) -> None:
@@ -45,12 +46,14 @@ class KeptWeights:
         if weights is not None:
             self._fresh[key] = weights
         for _, beaten in self._ranked[self.most :]:
-            self._fresh.pop(beaten, None)
+            if beaten not in self._wanted:
+                self._fresh.pop(beaten, None)
         del self._ranked[self.most :]
 
     def put(self, key: Key, weights: np.ndarray) -> None:
         """Keep the weights of a training."""
         self._fresh[key] = weights
+        self._wanted.add(key)
 
     def get(self, key: Key) -> np.ndarray | None:
         """The flat vector of a training; None if it is not here, or not as it was written."""
@@ -58,10 +61,8 @@ class KeptWeights:
 
     def flush(self) -> None:
         """Write what is new, and delete first trainings that are no longer among the best. Raises StorageError."""
-        best = {key for _, key in self._ranked}
+        best = {key for _, key in self._ranked} | self._wanted
         for key, weights in self._fresh.items():
-            if key[1:] == (0, 0) and key not in best:
-                continue
             make_folder(self.folder)
             write_atomically(self.folder / _name(key), _content(weights))
         self._fresh.clear()

@@ -181,6 +181,16 @@ def test_the_winner_alone_is_there_too(hpsearch, voted, waves):
     assert report[0] == 0, report[2]
 
 
+def test_without_the_winner_alone_it_is_not_taken_for_all(hpsearch, voted, waves):
+    command, *_ = voted
+    shutil.rmtree("r/model/single")
+    code, _, err = hpsearch("predict", "r", waves, "--single")
+    assert code == 2
+    assert "r/model/single: no model there" in err
+    assert hpsearch(*command)[0] == 0
+    assert Path("r/model/single/model.yaml").exists(), "what is missing is made again"
+
+
 def test_without_it_the_winner_is_alone(hpsearch, voted):
     command, *_ = voted
     assert hpsearch(*command, "--no-ensemble")[0] == 0
@@ -325,4 +335,58 @@ def test_a_network_that_comes_out_otherwise_is_no_defect(hpsearch, voted, monkey
     monkeypatch.setattr(panda, "run_trial", lambda trial, *_: failed(trial, "diverged"))
     code, _, err = hpsearch(*command, "--mode", "panda", "-q")
     assert code == 2
-    assert "trained once more, did not come out as before: diverged" in err.splitlines()[-1]
+    assert "trained once more, did not come out as it did before" in err.splitlines()[-1]
+
+
+def test_a_look_at_a_part_of_a_run_leaves_its_model_alone(hpsearch, voted, waves):
+    command, *_ = voted
+    before = contents("r")
+    for part in (("--only", 3), ("--only", "1,2")):
+        assert hpsearch(*command, *part)[0] == 0
+        assert contents("r") == before
+    assert "nothing to do" in hpsearch(*command)[2]
+
+
+def test_a_later_search_whose_finalists_are_others_refits_as_if_it_had_been_one(hpsearch):
+    """A trial that was a finalist, and is one no more, is refitted for the epochs of its first training."""
+    command = ("random", "wine", "--epochs", 12, "-q", "--finalists", 2, "--set", "prune=false", "--lag", 8)
+    for trials in (4, 9, 15, 24):
+        assert hpsearch(*command, "-n", trials, "-o", "r")[0] == 0
+    assert hpsearch(*command, "-n", 24, "-o", "once")[0] == 0
+    assert contents("r") == contents("once")
+
+
+def test_the_winner_alone_goes_when_there_is_another_winner(hpsearch, voted, waves):
+    """As a kill leaves it, after a better trial was found: --single must not use the old one."""
+    from hpsearch.run_directory.directory import MODEL, SINGLE
+
+    command, *_ = voted
+    assert Path("r", SINGLE).exists()
+    more = [40 if word == 8 else word for word in command]
+    assert hpsearch(*more, "--no-ensemble", "--no-refit")[0] == 0
+    assert not Path("r", SINGLE).exists()
+    assert Model.load(Path("r", MODEL)).members[0].trial == best()["trial"]
+    assert hpsearch(*command)[0] == 0
+
+
+def test_a_shard_needs_to_know_how_many_there_are(hpsearch):
+    code, _, err = hpsearch("random", "wine", "--shard", "1/2", "--timeout", "9s")
+    assert (code, "say with -n how many" in err) == (2, True)
+
+
+def test_a_repaired_run_has_a_winner_although_a_finalist_is_lost(hpsearch, voted):
+    command, *_ = voted
+    before = contents("r")
+    lines = Path("r/journal.jsonl").read_bytes().splitlines(keepends=True)
+    for kind in ("final", "trial"):
+        voter = next(one["trial"] for one in best()["ensemble"]["members"])
+        lost = [i for i, line in enumerate(lines) if (e := json.loads(line))["event"] == kind and e["trial"] == voter]
+        if not lost:
+            continue
+        damaged = lines.copy()
+        damaged[lost[0]] = damaged[lost[0]][:40] + b"#" + damaged[lost[0]][41:]
+        Path("r/journal.jsonl").write_bytes(b"".join(damaged))
+        assert hpsearch("repair", "r")[0] == 0
+        assert hpsearch("best", "r")[0] == 0
+        assert hpsearch(*command)[0] == 0
+        assert contents("r") == before

@@ -82,10 +82,12 @@ def test_who_keeps_nothing_deletes_nothing(folder):
 def test_what_is_put_stays_until_it_is_discarded(folder):
     kept = KeptWeights(folder, most=1)
     kept.put((9, 1, 0), vector(9))
+    kept.put((8, 0, 0), vector(8))
+    kept.offer((8, 0, 0), 0.9, None)
     kept.offer((1, 0, 0), 0.1, vector(1))
     kept.flush()
     kept.flush()
-    assert names(folder) == ["1.safetensors", "9-again1.safetensors"]
+    assert names(folder) == ["1.safetensors", "8.safetensors", "9-again1.safetensors"], "a winner that is not ranked"
 
 
 def test_files_of_others_are_left_alone(folder):

@@ -6,7 +6,7 @@ import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +86,7 @@ class Task:
         """
         said = {"data.source": str(path(name)), "data.split.seed": seed, "seed": seed}
         study = load_study(None, said)
-        data = load_dataset(**study.data.loading(), normalize=normalize or wanted_normalizations(study))
+        data = load_dataset(**study.data.loading(), normalize=normalize or partial(wanted_normalizations, study, None))
         return cls(resolve(study, **data.facts(), space_overrides=space), data)
 
     @property
