@@ -136,11 +136,6 @@ class Model:
         """What tells models of one run apart: the winner, and the identities of the members."""
         return self.trial, tuple(member.identity for member in self.members)
 
-    @property
-    def parameters(self) -> int:
-        """Weights, biases and gains of all networks."""
-        return sum(member.network.parameters for member in self.members)
-
     def save(self, folder: Path) -> None:
         """Write both files, each in one step; the description, which names the weights by checksum, comes last."""
         make_folder(folder)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.errors import RunError
-from hpsearch.run_directory.directory import differences, open_run
+from hpsearch.run_directory.directory import WEIGHTS, differences, open_run
 from hpsearch.run_directory.record import JOURNAL, RunRecord
+from hpsearch.run_directory.weights import KeptWeights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,13 +47,18 @@ def merge(folders: Sequence[Path], out: Path, provenance: dict[str, Any]) -> Mer
                 _check_same(number, (folders[home[number]], records[home[number]]), (folders[place], record))
                 repeated.add(number)
     study = max((record.study for record in records), key=lambda study: study["budget"]["trials"] or 0)
-    with open_run(out, study, records[0].data, provenance, earlier=records[0].earlier) as directory:
+    keep = study.get("ensemble", {}).get("top", 0)
+    with open_run(out, study, records[0].data, provenance, earlier=records[0].earlier, keep=keep) as directory:
         numbers = sorted(home)
         for start in range(0, len(numbers), ENOUGH):
             few = numbers[start : start + ENOUGH]
             directory.note([event for number in few for event in records[home[number]].events(number)])
         for record in records:
             directory.note(record.evaluations)
+        for number in directory.record.ranking(keep):
+            key = number, 0, 0
+            weights = KeptWeights(folders[home[number]] / WEIGHTS).get(key)
+            directory.weights.offer(key, directory.record.scores[number], weights)
         directory.finish("merged", len(numbers) if numbers == [*range(len(numbers))] else numbers)
     return Merged(len(numbers), len(repeated))
 
