@@ -56,6 +56,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sets", default=",".join(SETS), help="separated by commas")
     parser.add_argument("--variants", default=",".join(map(str, range(len(VARIANTS)))), help="by number")
+    parser.add_argument("--base", type=int, default=0, help="the variant that others are compared with, by number")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--trials", type=int, default=16)
     options = parser.parse_args()
@@ -64,7 +65,7 @@ def main() -> None:
         for name in options.sets.split(","):
             for variant in variants:
                 complete(name, seed, variant, options.trials)
-    print(report(load()))
+    print(report(load(), list(VARIANTS)[options.base]))
 
 
 def load() -> list[dict[str, Any]]:
@@ -103,8 +104,8 @@ def complete(name: str, seed: int, variant: str, trials: int) -> None:
     print(seed, name, variant, file=sys.stderr, flush=True)
 
 
-def report(trials: list[dict[str, Any]]) -> str:
-    """A table of what each variant changes."""
+def report(trials: list[dict[str, Any]], base: str) -> str:
+    """A table of what each variant changes against one of them."""
     found: dict[tuple[str, int, str], list[dict[str, Any]]] = defaultdict(list)
     for trial in trials:
         found[trial["set"], trial["seed"], trial["variant"]].append(trial)
@@ -112,7 +113,7 @@ def report(trials: list[dict[str, Any]]) -> str:
     sets = [name for name in SETS if any(name == pair[0] for pair in pairs)]
     lines = [f"| variant | {' | '.join(sets)} | all | all, best | time |", f"| --- |{' --: |' * (len(sets) + 3)}"]
     for variant in VARIANTS:
-        compared = {p: (found[*p, BASE], found[*p, variant]) for p in pairs if found[*p, BASE] and found[*p, variant]}
+        compared = {p: (found[*p, base], found[*p, variant]) for p in pairs if found[*p, base] and found[*p, variant]}
         if not compared:
             continue
         halves = {
