@@ -22,7 +22,13 @@ def pytest_terminal_summary(terminalreporter):
     reports = [
         report for found in terminalreporter.stats.values() for report in found if hasattr(report, "user_properties")
     ]
-    rows = [row for report in reports if report.when == "call" for name, row in report.user_properties if name == FAULT]
+    rows = [
+        row
+        for report in reports
+        if getattr(report, "when", "") == "call"
+        for name, row in report.user_properties
+        if name == FAULT
+    ]
     if rows:
         terminalreporter.section("faults")
         width = max(len(fault) for fault, _ in rows)

@@ -70,3 +70,19 @@ def test_a_signal_while_the_engine_is_compiled(tmp_path, often, seen):
     finish(search("whole"))
     assert views(tmp_path / "run") == views(tmp_path / "whole")
     seen("the same while the engine is compiled", f"{len(codes)} ends by them within {END_SECONDS:g} s")
+
+
+def test_under_nohup_a_search_outlives_its_terminal_and_timeout_ends_it(tmp_path):
+    search = tiny_search(tmp_path, 120)
+    process = start(["nohup", *search("alone")])
+    time.sleep(0.7)
+    os.killpg(process.pid, signal.SIGHUP)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    limited = start(["timeout", "0.8", *search("limited")])
+    _, errors = limited.communicate(timeout=20)
+    assert (limited.returncode, "To go on: hpsearch evolve" in errors) == (124, True), (
+        "what timeout ends, it says by 124"
+    )
+    finish(search("limited"))
+    assert views(tmp_path / "limited") == views(tmp_path / "alone")
