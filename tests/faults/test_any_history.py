@@ -186,7 +186,7 @@ class Histories(RuleBasedStateMachine):
 
 
 def test_any_history_ends_in_the_same_files(tmp_path, copy_study_facts, make_result, often, seen, monkeypatch):
-    histories, references = often(100, 2_000), {}
+    histories, references = often(200, 2_000), {}
     for call in ("fsync", "fdatasync"):  # this is not about power cuts
         monkeypatch.setattr(os, call, lambda descriptor: None)
 
