@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.engine.hyperparameters import HYPERPARAMETERS, IMAGE_AUGMENTATIONS, TASK_WORDS
+from hpsearch.engine.hyperparameters import BINS, HYPERPARAMETERS, IMAGE_AUGMENTATIONS, TASK_WORDS
 from hpsearch.errors import ConfigError
 from hpsearch.space import Categorical, Mesh, Space
 
@@ -40,10 +40,8 @@ def check_space(
     _check_warmup(space)
     if image_shape is None:
         _check_without_images(space)
-    elif "piecewise_linear" in _values(space, "normalize"):
-        raise ConfigError(
-            "normalize: 'piecewise_linear' is not for images; choose another one, or data.image_shape: null"
-        )
+    elif BINS in _values(space, "normalize"):
+        raise ConfigError(f"normalize: {BINS!r} is not for images; choose another one, or data.image_shape: null")
 
 
 def _check_class_weight(space: Space, classes: Sequence[Any]) -> None:

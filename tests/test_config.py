@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from hpsearch import strict_yaml
-from hpsearch.config import default_configuration, default_space, load_study, resolve, wanted_normalizations
+from hpsearch.config import (
+    default_configuration,
+    default_space,
+    first_configuration,
+    load_study,
+    resolve,
+    wanted_normalizations,
+)
 from hpsearch.errors import ConfigError
 
 CONTRACT_STUDY = """
@@ -133,6 +140,24 @@ def test_the_default_trial_lies_in_the_default_space_and_grows_with_the_data():
             name: defaults[name] for name in ("layers", "units", "batch_size", "activation", "normalize")
         }
     assert default_configuration(300)["units"] < default_configuration(300_000)["units"] == 256
+
+
+@pytest.mark.parametrize(
+    ("normalize", "first"),
+    [
+        (["robust_clip", "piecewise_linear"], "piecewise_linear"),
+        (["standard", "robust_clip"], "robust_clip"),
+        ("robust_clip", None),
+    ],
+)
+def test_a_search_begins_with_bins_where_they_may_be_chosen(normalize, first):
+    space = resolved(load_study(None, {}), {"normalize": normalize}).search_space()
+    found = space.nearest(first_configuration(space, 1000))
+    assert found["normalize"] == (first or space.constants["normalize"])
+    other = resolved(load_study(None, {})).search_space()
+    assert {**other.nearest(default_configuration(1000)), "normalize": found["normalize"]} == {
+        **other.nearest(first_configuration(other, 1000)), "normalize": found["normalize"],
+    }  # fmt: skip
 
 
 def test_the_default_space_moves_images_and_nothing_else():

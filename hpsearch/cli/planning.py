@@ -67,7 +67,7 @@ def make_plan(
 
     Says what it took the data for. Raises ConfigError, DataError, RunError, each of one line.
     """
-    from hpsearch.config import default_configuration, load_study, resolve, wanted_normalizations
+    from hpsearch.config import first_configuration, load_study, resolve, wanted_normalizations
     from hpsearch.data.dataset import load_dataset
     from hpsearch.finals import FEW_ROWS
     from hpsearch.run_directory.directory import begun_run
@@ -118,8 +118,9 @@ def make_plan(
     earlier = _earlier(study, data, [run for run in (begun, beside) if run], quiet=quiet)
     results = told(earlier)
     best, best_score = min(results, key=lambda result: result[1], default=({}, math.inf))
-    first = best if best_score < math.inf else default_configuration(train_rows)
-    strategy = make_strategy(study.search_space(), study.seed, first, **study.strategy.model_dump())
+    space = study.search_space()
+    first = best if best_score < math.inf else first_configuration(space, train_rows)
+    strategy = make_strategy(space, study.seed, first, **study.strategy.model_dump())
     strategy.begin_with(results)
     pruner = _pruner(study, constant[study.metric])
     return Plan(folder, study, data, strategy, pruner, few_rows, load_seconds, earlier, constant)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from datasets import path
 
-from hpsearch.config import default_configuration, load_study, resolve, wanted_normalizations
+from hpsearch.config import first_configuration, load_study, resolve, wanted_normalizations
 from hpsearch.data.dataset import load_dataset, load_test_part
 from hpsearch.data.sharing import save_shared
 from hpsearch.diagnosis.baseline import constant_score
@@ -96,7 +96,8 @@ class Task:
 
     def default(self) -> dict[str, Any]:
         """The configuration of hpsearch's trial 0."""
-        return self.study.search_space().nearest(default_configuration(self.data.rows["train"]))
+        space = self.study.search_space()
+        return space.nearest(first_configuration(space, self.data.rows["train"]))
 
     @contextmanager
     def executor(self, jobs: int) -> Iterator[Executor]:
