@@ -78,14 +78,19 @@ class Task:
 
     @classmethod
     def open(
-        cls, name: str, seed: int, normalize: tuple[str, ...] = (), space: Mapping[str, Any] | None = None
+        cls,
+        name: str,
+        seed: int,
+        normalize: tuple[str, ...] = (),
+        space: Mapping[str, Any] | None = None,
+        keys: Mapping[str, Any] | None = None,
     ) -> Task:
         """The set `name` split by `seed`, which is the root of all other randomness too; normalised as said.
 
-        `space` is put over the default one.
+        `space` is put over the default one, `keys` over those of the study.
         """
         said = {"data.source": str(path(name)), "data.split.seed": seed, "seed": seed}
-        study = load_study(None, said)
+        study = load_study(None, said | (keys or {}))
         data = load_dataset(**study.data.loading(), normalize=normalize or partial(wanted_normalizations, study, None))
         return cls(resolve(study, **data.facts(), space_overrides=space), data)
 
