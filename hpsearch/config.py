@@ -469,7 +469,7 @@ def default_space(train_rows: int, *, images: bool = False) -> dict[str, Any]:
     """
     constants = default_constants(train_rows)
     batch = constants["batch_size"]
-    other = "standard" if images or train_rows > MOST_ROWS_IN_BINS else BINS
+    other = BINS if _may_have_bins(train_rows, images=images) else "standard"
     return {
         "layers": {"low": 1, "high": 4},
         "units": {"low": 32, "high": min(MOST_UNITS, 2 * constants["units"]), "scale": "pow2"},
@@ -495,10 +495,14 @@ def panda_space(train_rows: int, *, images: bool = False) -> dict[str, Any]:
         "label_smoothing": {"low": 0.0, "high": 0.2},
         "batch_size": {"low": 4, "high": 1024, "scale": "pow2"},
         "schedule": ["constant", "cosine", "rising"],
-        "normalize": ["robust_clip", "standard"],
+        "normalize": ["robust_clip", "standard", *([BINS] if _may_have_bins(train_rows, images=images) else [])],
         "batch_norm": [False, True],
         "augment": ["none", "noise", "shift+rotate+scale"] if images else ["none", "noise"],
     }
+
+
+def _may_have_bins(train_rows: int, *, images: bool) -> bool:
+    return not images and train_rows <= MOST_ROWS_IN_BINS
 
 
 def _merged(spec: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
