@@ -456,8 +456,8 @@ def first_configuration(space: Space, train_rows: int) -> dict[str, Any]:
     harm, half of the other trials go without (experiments/defaults).
     """
     normalize = space.parameters.get("normalize")
-    bins = isinstance(normalize, Categorical) and BINS in normalize.choices
-    return default_configuration(train_rows) | ({"normalize": BINS} if bins else {})
+    bins = isinstance(normalize, Categorical) and BINS[0] in normalize.choices
+    return default_configuration(train_rows) | ({"normalize": BINS[0]} if bins else {})
 
 
 def default_space(train_rows: int, *, images: bool = False) -> dict[str, Any]:
@@ -468,7 +468,7 @@ def default_space(train_rows: int, *, images: bool = False) -> dict[str, Any]:
     """
     constants = default_constants(train_rows)
     batch = constants["batch_size"]
-    other = BINS if _may_have_bins(train_rows, images=images) else "standard"
+    scalings = BINS if _may_have_bins(train_rows, images=images) else ("robust_clip", "standard")
     return {
         "layers": {"low": 1, "high": 4},
         "units": {"low": 32, "high": min(MOST_UNITS, 2 * constants["units"]), "scale": "pow2"},
@@ -476,7 +476,7 @@ def default_space(train_rows: int, *, images: bool = False) -> dict[str, Any]:
         "learning_rate": {"low": 2e-4, "high": 2e-2, "log": True},
         "batch_size": {"low": max(8, batch // 4), "high": 2 * batch, "scale": "pow2"},
         "l2": {"low": 1e-5, "high": 1.0, "log": True},
-        "normalize": ["robust_clip", other],
+        "normalize": list(scalings),
         **({"augment": ["none", "shift+rotate+scale"]} if images else {}),
     }
 
@@ -494,7 +494,7 @@ def panda_space(train_rows: int, *, images: bool = False) -> dict[str, Any]:
         "label_smoothing": {"low": 0.0, "high": 0.2},
         "batch_size": {"low": 4, "high": 1024, "scale": "pow2"},
         "schedule": ["constant", "cosine", "rising"],
-        "normalize": ["robust_clip", "standard", *([BINS] if _may_have_bins(train_rows, images=images) else [])],
+        "normalize": ["robust_clip", "standard", *(BINS if _may_have_bins(train_rows, images=images) else [])],
         "batch_norm": [False, True],
         "augment": ["none", "noise", "shift+rotate+scale"] if images else ["none", "noise"],
     }

@@ -40,8 +40,8 @@ def check_space(
     _check_warmup(space)
     if image_shape is None:
         _check_without_images(space)
-    elif BINS in _values(space, "normalize"):
-        raise ConfigError(f"normalize: {BINS!r} is not for images; choose another one, or data.image_shape: null")
+    elif bins := [kind for kind in _values(space, "normalize") if kind in BINS]:
+        raise ConfigError(f"normalize: {bins[0]!r} is not for images; choose another one, or data.image_shape: null")
 
 
 def _check_class_weight(space: Space, classes: Sequence[Any]) -> None:

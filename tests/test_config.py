@@ -134,7 +134,7 @@ def test_a_grid_searches_only_what_is_named():
 def test_the_default_trial_lies_in_the_default_space_and_grows_with_the_data():
     for rows in (30, 300, 3000, 300_000):
         space = resolved(load_study(None, {}), rows=rows).search_space()
-        defaults = default_configuration(rows)
+        defaults = first_configuration(space, rows)
         nearest = space.nearest(defaults)
         assert {name: nearest[name] for name in ("layers", "units", "batch_size", "activation", "normalize")} == {
             name: defaults[name] for name in ("layers", "units", "batch_size", "activation", "normalize")
@@ -165,7 +165,7 @@ def test_the_default_space_moves_images_and_nothing_else():
     moved, plain = default_space(1000, images=True), default_space(1000)
     assert moved.pop("augment") == ["none", "shift+rotate+scale"]
     assert (plain.pop("normalize"), moved.pop("normalize")) == (
-        ["robust_clip", "piecewise_linear"], ["robust_clip", "standard"],
+        ["piecewise_linear", "piecewise_and_linear"], ["robust_clip", "standard"],
     )  # fmt: skip
     assert default_space(200_000)["normalize"] == ["robust_clip", "standard"], "bins take up to 64 times the room"
     assert moved == plain
@@ -206,7 +206,7 @@ def test_conditions_survive_an_override():
 
 
 def test_wanted_normalizations():
-    assert wanted_normalizations(load_study(None, {})) == ("robust_clip", "piecewise_linear")
+    assert wanted_normalizations(load_study(None, {})) == ("piecewise_linear", "piecewise_and_linear")
     assert wanted_normalizations(load_study(None, {}), {"normalize": "minmax"}) == ("minmax",)
     assert wanted_normalizations(load_study(None, {"space": {"lr": "1"}})) == ("robust_clip",)
 

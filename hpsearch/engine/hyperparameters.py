@@ -28,8 +28,8 @@ IMAGE_AUGMENTATIONS = {
     "brightness": 0.2,
 }  # fmt: skip
 AUGMENTATIONS = IMAGE_AUGMENTATIONS | {"noise": 0.1, "mixup": 0.2}  # with the strength that stands for the bare name
-BINS = "piecewise_linear"
-NORMALIZE_NAMES = ("none", "standard", "minmax", "robust", "robust_clip", BINS)
+BINS = ("piecewise_linear", "piecewise_and_linear")
+NORMALIZE_NAMES = ("none", "standard", "minmax", "robust", "robust_clip", *BINS)
 METRIC_NAMES = ("log_loss", "error", "accuracy", "balanced_accuracy", "auc", "rmse", "mae", "r2")
 MAXIMIZED_METRICS = ("accuracy", "balanced_accuracy", "auc", "r2")
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from hpsearch.data.normalising import NORMALIZATIONS, Normalizer
+from hpsearch.data.normalising import IN_BINS, NORMALIZATIONS, Normalizer
 from hpsearch.errors import DataError
 
 RANDOM = np.random.default_rng(3)
@@ -90,6 +90,22 @@ def test_bins_are_those_of_the_paper():
     np.testing.assert_allclose(normalizer.transform(some), wanted, rtol=1e-6, atol=1e-6)
 
 
+def test_beside_its_bins_a_column_has_as_much_say_as_they_have_together():
+    """The robust z of each column, no further out than 3, times the root of the number of its bins."""
+    rows = np.stack([RANDOM.normal(size=300), RANDOM.integers(0, 5, 300), np.ones(300)], axis=1).astype(np.float32)
+    rows[0, 0] = 1e6
+    numeric = np.array([True, True, False])
+    found, bins = (
+        Normalizer.fit(kind, rows, numeric).transform(rows) for kind in ("piecewise_and_linear", "piecewise_linear")
+    )
+    few = 4  # bins of the second column, which has five values
+    many = bins.shape[1] - few - 1
+    low, middle, high = np.quantile(rows[:, :2].astype(float), (0.25, 0.5, 0.75), axis=0)
+    z = np.clip((rows[:, :2] - middle) / (high - low), -3, 3)
+    wanted = [bins[:, :many], z[:, :1] * many**0.5, bins[:, many:-1], z[:, 1:] * few**0.5, bins[:, -1:]]
+    np.testing.assert_allclose(found, np.concatenate(wanted, axis=1), rtol=1e-6)
+
+
 def test_a_network_sees_any_curve_of_a_column_as_a_sum_of_its_bins():
     """With one weight for each bin, the difference of a function at its ends, it is linear between them."""
     column = np.sort(RANDOM.normal(size=400)).astype(np.float32)[:, None]
@@ -108,7 +124,7 @@ def test_many_columns_have_fewer_bins_and_a_constant_has_none():
     assert fit("piecewise_linear", constant).transform(constant).tolist() == constant.tolist()
 
 
-@pytest.mark.parametrize("kind", [kind for kind in NORMALIZATIONS if kind != "piecewise_linear"])
+@pytest.mark.parametrize("kind", [kind for kind in NORMALIZATIONS if kind not in IN_BINS])
 def test_only_numbers_are_touched(kind):
     rows = np.concatenate([X[:, :2], RANDOM.integers(0, 2, (500, 2)).astype(np.float32)], axis=1)
     numeric = np.array([True, False, False, True])
@@ -126,7 +142,7 @@ def test_in_place_and_in_blocks_give_the_same_bits(kind):
     assert (out.dtype, out.flags.c_contiguous) == (np.float32, True)
     np.testing.assert_array_equal(out[:500], normalizer.transform(X))
     again = rows.copy()
-    same_width = kind != "piecewise_linear"
+    same_width = kind not in IN_BINS
     assert (normalizer.transform(again, out=again) is again) == same_width
     np.testing.assert_array_equal(again, out if same_width else rows)
 

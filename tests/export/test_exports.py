@@ -108,6 +108,7 @@ VARIANTS = [{"activation": name} for name in ACTIVATION_NAMES] + [
     {"normalize": "none"},
     {"normalize": "standard"},
     {"normalize": "piecewise_linear"},
+    {"normalize": "piecewise_and_linear"},
 ]
 
 

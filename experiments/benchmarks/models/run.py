@@ -33,8 +33,8 @@ def own(file: Path, seed: int, seconds: int) -> list[dict]:
     """Test scores of the model in use and of the winner alone, of one search."""
     with tempfile.TemporaryDirectory() as place:
         folder = f"{place}/run"
-        search = ["evolve", file, "-o", folder, "--timeout", f"{seconds}s", "--seed", seed, "-j", JOBS, "-n", 10_000]
-        hpsearch(*search, "--set", f"data.split.seed={seed}", "--set", f"strategy.planned={100}", "--lag", 10, "-q")
+        search = ["evolve", file, "-o", folder, "--timeout", f"{seconds}s", "--seed", seed, "-j", JOBS]
+        hpsearch(*search, "--set", f"data.split.seed={seed}", "-q")
         found = []
         for method, flags in (("hpsearch", []), ("hpsearch alone", ["--single"])):
             told = json.loads(hpsearch("evaluate", folder, "-f", "json", *flags))
