@@ -48,6 +48,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "auto, standard": {"normalize": "standard"},
     "auto, robust_clip": {"normalize": "robust_clip"},
     "auto, piecewise_linear": {"normalize": "piecewise_linear"},
+    "auto, piecewise_and_linear": {"normalize": "piecewise_and_linear"},
 }
 
 
