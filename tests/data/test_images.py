@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from hpsearch.data.dataset import load_dataset, load_new_part, load_test_part
-from hpsearch.data.normalising import NORMALIZATIONS, Normalizer
+from hpsearch.data.normalising import IN_BINS, NORMALIZATIONS, Normalizer
 from hpsearch.data.reading import read_images, read_table
 from hpsearch.data.sharing import load_shared, save_shared
 from hpsearch.errors import DataError
@@ -132,7 +132,7 @@ def test_the_group_column_is_no_pixel(tmp_path):
     assert load_dataset(file, image_shape=(2, 3), group="who").n_inputs == 6
 
 
-@pytest.mark.parametrize("kind", [kind for kind in NORMALIZATIONS if kind != "piecewise_linear"])
+@pytest.mark.parametrize("kind", [kind for kind in NORMALIZATIONS if kind not in IN_BINS])
 @pytest.mark.parametrize("shape", [(2, 3), (2, 3, 2)])
 def test_pixels_of_one_colour_share_their_scale(tmp_path, kind, shape):
     X = pixels(*shape).astype(np.float32)

@@ -79,10 +79,12 @@ def test_under_nohup_a_search_outlives_its_terminal_and_timeout_ends_it(tmp_path
     os.killpg(process.pid, signal.SIGHUP)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
-    limited = start(["timeout", "0.8", *search("limited")])
-    _, errors = limited.communicate(timeout=20)
-    assert (limited.returncode, "To go on: hpsearch evolve" in errors) == (124, True), (
-        "what timeout ends, it says by 124"
-    )
+    for limit in ("0.8", "1.6", "3.2"):  # a busy machine may not have begun by then
+        limited = start(["timeout", limit, *search("limited")])
+        _, errors = limited.communicate(timeout=20)
+        assert limited.returncode == 124, "what timeout ends, it says by 124"
+        if "To go on: hpsearch evolve" in errors:
+            break
+    assert "To go on: hpsearch evolve" in errors
     finish(search("limited"))
     assert views(tmp_path / "limited") == views(tmp_path / "alone")
