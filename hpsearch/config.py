@@ -37,7 +37,7 @@ VALUE_METRICS = METRIC_NAMES[5:]
 DEFAULT_TRIALS = 50
 MOST_UNITS = 256  # searched by default: twice as many take four times as long and are seldom better
 LEAST_LAG, MOST_LAG = 8, 64
-MOST_ROWS_IN_BINS = 100_000  # up to which bins are searched by default: they take up to 64 times the room of a column
+MOST_ROWS_IN_BINS = 100_000  # up to which bins are searched by default: they take up to 128 times the room of a column
 VOTES = 10  # of an ensemble at most
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 

@@ -167,7 +167,7 @@ def test_the_default_space_moves_images_and_nothing_else():
     assert (plain.pop("normalize"), moved.pop("normalize")) == (
         ["piecewise_linear", "piecewise_and_linear"], ["robust_clip", "standard"],
     )  # fmt: skip
-    assert default_space(200_000)["normalize"] == ["robust_clip", "standard"], "bins take up to 64 times the room"
+    assert default_space(200_000)["normalize"] == ["robust_clip", "standard"], "bins take up to 128 times the room"
     assert moved == plain
     space = resolve(
         load_study(None, {}), target="y", task="regression", train_rows=1000, image_shape=(8, 8)

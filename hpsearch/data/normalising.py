@@ -9,6 +9,7 @@
                  for each bin [a, b] of a column one feature, (x - a) / (b - a) from 0 below the bin to 1 above it, so
                  that a network's first layer is a free curve of each column (Gorishniy et al. 2022, arXiv 2203.05556,
                  eq. 1). Beside the first and the last bin it goes on by as much as that bin is wide. The bins end at
+                 each value of a column that has few, no more than the root of the rows and 128; otherwise at
                  quantiles of the rows, and at quantiles of the different values, for where most rows say the same.
     piecewise_and_linear
                  these bins, and beside the n bins of a column the robust z itself, no further out than 3, times the
@@ -21,6 +22,7 @@ statistics, one set for each colour: a pixel that an augmentation moves keeps it
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,7 +35,8 @@ IN_BINS = ("piecewise_linear", "piecewise_and_linear")
 _CLIP = 3.0
 _LARGEST = 1e30  # the float32 result stays finite, and so does a product of it with a weight
 _BLOCK_CELLS = 1 << 18
-_BINS = 32  # by rows, and as many by different values, of a column
+_BINS = 32  # by rows, and as many by different values, of a column with many
+_FEW = 128  # values that each end a bin: where most rows say 0, the others may mean one thing each
 _MOST_BINS = 1024  # of all columns together, about
 
 
@@ -151,11 +154,11 @@ def _bins(X_train: np.ndarray, numeric: np.ndarray, *, beside: bool) -> tuple[np
 
     `beside`: after its bins each column has an output of its own.
     """
-    most = max(1, min(_BINS, _MOST_BINS // (2 * max(int(np.sum(numeric)), 1))))
+    room = max(2, _MOST_BINS // max(int(np.sum(numeric)), 1))
     rows: list[tuple[float, float, int, float, float]] = []
     for j in range(X_train.shape[1]):
         column = X_train[:, j].astype(np.float64)
-        ends = _ends(column, most) if numeric[j] else np.zeros(0)
+        ends = _ends(column, room) if numeric[j] else np.zeros(0)
         if len(ends) < 2:
             rows.append((0.0, 1.0, j, -_LARGEST, _LARGEST))
             continue
@@ -172,10 +175,13 @@ def _bins(X_train: np.ndarray, numeric: np.ndarray, *, beside: bool) -> tuple[np
     return shift, scale, source.astype(np.int64), low, high
 
 
-def _ends(x: np.ndarray, bins: int) -> np.ndarray:
-    """Where the bins of a column end: values that it has."""
-    shares = np.linspace(0, 1, bins + 1)
-    return np.unique([np.quantile(known, shares, method="nearest") for known in (x, np.unique(x))])
+def _ends(x: np.ndarray, room: int) -> np.ndarray:
+    """Where the at most `room` bins of a column end: values that it has."""
+    values = np.unique(x)
+    if len(values) <= min(_FEW, room, math.isqrt(len(x))):
+        return values
+    shares = np.linspace(0, 1, min(_BINS, room // 2) + 1)
+    return np.unique([np.quantile(known, shares, method="nearest") for known in (x, values)])
 
 
 def _standard(x: np.ndarray) -> tuple[float, float]:

@@ -71,7 +71,7 @@ def twin(columns, x):
 
 
 def test_bins_are_those_of_the_paper():
-    """Values in a column of 1,000 rows, most of which say 0: half of the bins' ends are among the few others."""
+    """Many values in a column of 1,000 rows, most of which say 0: half of the bins' ends are among the few others."""
     few = np.concatenate([np.zeros(900), np.arange(1, 101)]).astype(np.float32)
     other = RANDOM.normal(size=1000).astype(np.float32)
     rows = np.stack([few, other, few % 2], axis=1)
@@ -104,6 +104,29 @@ def test_beside_its_bins_a_column_has_as_much_say_as_they_have_together():
     z = np.clip((rows[:, :2] - middle) / (high - low), -3, 3)
     wanted = [bins[:, :many], z[:, :1] * many**0.5, bins[:, many:-1], z[:, 1:] * few**0.5, bins[:, -1:]]
     np.testing.assert_allclose(found, np.concatenate(wanted, axis=1), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("rows", "different", "columns", "ends"),
+    [
+        (20_000, 128, 1, "each"),
+        (20_000, 129, 1, "quantiles"),
+        (1_600, 40, 1, "each"),
+        (1_599, 40, 1, "quantiles"),
+        (20_000, 102, 10, "each"),
+        (20_000, 103, 10, "quantiles"),
+    ],
+)
+def test_each_value_of_a_column_with_few_ends_a_bin(rows, different, columns, ends):
+    """As many as the root of the rows, 128 and the room of all columns allow; the others end some of 64."""
+    column = np.zeros(rows, np.float32)
+    column[: 2 * different] = np.tile(np.arange(different), 2)
+    found = fit("piecewise_linear", np.tile(column[:, None], columns))
+    lows = found.shift[found.source == 0]
+    if ends == "each":
+        assert lows.tolist() == list(range(different - 1))
+    else:
+        assert 32 <= len(lows) < different - 1, "most rows say 0, so that quantiles of the values are the ends"
 
 
 def test_a_network_sees_any_curve_of_a_column_as_a_sum_of_its_bins():
