@@ -37,10 +37,13 @@ from hpsearch.engine.layout import (
     update_flops,
     vector_size,
 )
+from hpsearch.engine.sparse import DENSE, sparse_inputs
 from hpsearch.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from hpsearch.engine.sparse import SparseInputs
 
 RUNNING = STATUSES.index("running")
 SLICE_SECONDS = 0.05
@@ -196,6 +199,8 @@ class Training:
         capacity = max(piece, min(EVALUATION_ROWS, len(dev.inputs)))
         ranks = METRICS[int(settings["metric"][0])] == "auc"  # the one metric that needs every prediction at once
         train_arrays, dev_arrays = _gate_rows(train, network), _gate_rows(dev, network)
+        sparse = self._sparse_inputs()
+        settings["sparse"] = sparse.most
         if full["augment.brightness"] or full["augment.invert"]:
             settings["darkest"], settings["brightest"] = train_arrays[0].min(), train_arrays[0].max()
 
@@ -230,8 +235,14 @@ class Training:
             network.keys,
             _class_weights(full["class_weight"], train_arrays[1], n_outputs),
             *train_arrays,
+            *sparse.train,
             *dev_arrays,
+            *sparse.dev,
+            sparse.goes_on,
+            aligned_zeros(int(layers["bias"][0]) if sparse.most else 0),  # sums of the first weights
             np.zeros(len(train.inputs), np.int32),  # order
+            np.zeros(capacity * sparse.most, np.int32),  # terms of the batch, places and values
+            np.zeros(capacity * sparse.most, np.float32),
             np.zeros(2 * capacity, np.int32),  # labels of the batch, own and partner's
             np.zeros(2 * capacity, np.float32),  # targets
             np.zeros(capacity if full["augment.mixup"] > 0 else 0, np.float32),  # portions of mixed rows
@@ -253,6 +264,11 @@ class Training:
         kernels.initialise(self.weights, layers.view(np.int64), settings.view(np.float64), network.keys)
         # A first guess at the updates of a slice, from a slow machine's 1 GFLOP/s; then measured.
         self._slice = max(1, int(SLICE_SECONDS * 1e9 / max(update_flops(sizes, batch), 1e5)))
+
+    def _sparse_inputs(self) -> SparseInputs:
+        settings = self.network.settings
+        changed = settings["augmented"][0] > 0 or settings["input_dropout"][0] > 0  # on their way into a batch
+        return DENSE if changed else sparse_inputs(_gate(self.train.inputs), _gate(self.dev.inputs))
 
     def advance(self, until: int | None = None) -> bool:
         """Train for about 50 ms, but not beyond epoch `until`; return whether there is more to do.

@@ -11,7 +11,7 @@ import json
 import sys
 
 import numpy as np
-from engine.cases import COMPILED, Part
+from engine.cases import COMPILED, SPARSE_FEATURES, Part, make_network, make_sparse_part
 from engine.fences import fence
 from engine.stages import bits_left, make_image_network, parts_of
 
@@ -71,6 +71,16 @@ LARGE = (
 )
 
 
+def sparse_networks():
+    """(network, train, dev, other rows), of depth x batch size, all of whose inputs are sparse."""
+    for number, (hidden, batch_size) in enumerate(itertools.product(HIDDEN, BATCH_SIZES)):
+        network = make_network(
+            "classification", features=SPARSE_FEATURES, hidden=hidden, batch_size=batch_size, epsilon=1e-3,
+            batch_norm=number % 2 == 0,
+        )  # fmt: skip
+        yield network, *(make_sparse_part("classification", rows) for rows in (ROWS, DEV_ROWS, OTHER_ROWS))
+
+
 def all_networks():
     """(network, training rows) for every metric x depth x batch size; then the large ones.
 
@@ -96,10 +106,16 @@ def all_networks():
         yield network, rows
 
 
-def run(network, rows, digest):
+def all_cases():
+    """(network, train, dev, other rows): every shape, then the sparse ones."""
+    for network, rows in all_networks():
+        train, dev = parts_of(network, rows, DEV_ROWS)
+        yield network, train, dev, parts_of(network, rows, OTHER_ROWS)[1]
+    yield from sparse_networks()
+
+
+def run(network, train, dev, other, digest):
     """Train, evaluate and predict; add all bits to the digest and return the last dev loss."""
-    train, dev = parts_of(network, rows, DEV_ROWS)
-    _, other = parts_of(network, rows, OTHER_ROWS)
     training = Training(network, train, dev)
     while training.advance_by(5) == 0:
         pass
@@ -115,7 +131,7 @@ def run(network, rows, digest):
 def run_all(step=1 if COMPILED else 5):
     """The last dev losses of all networks, or of every so many, and a digest of all that they left behind."""
     digest = hashlib.sha256()
-    losses = [run(*case, digest) for case in itertools.islice(all_networks(), 0, None, step)]
+    losses = [run(*case, digest) for case in itertools.islice(all_cases(), 0, None, step)]
     return losses, digest.hexdigest()
 
 

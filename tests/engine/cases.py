@@ -50,6 +50,23 @@ def make_part(task, rows, *, features=5, classes=3, seed=0, scale=1.0):
     return Part(inputs, labels=labels)
 
 
+SPARSE_FEATURES = 2 * 25 + 13 + 1
+
+
+def make_sparse_part(task, rows, *, classes=3, seed=0):
+    """Rows of two columns in 25 bins, one of 13 categories or none of them, and one number; as `make_part` else."""
+    random = np.random.default_rng(seed)
+    bins = np.arange(25)
+    columns = random.uniform(-2, 27, (rows, 2, 1))
+    columns[::3] = columns[::3].round()
+    low, high = np.where(bins == 0, -1, 0), np.where(bins == 24, 2, 1)
+    in_bins = np.clip(columns - bins, low, high).reshape(rows, -1)
+    category = np.eye(14)[random.integers(0, 14, rows)][:, :13]
+    inputs = np.concatenate([in_bins, category, random.normal(size=(rows, 1))], axis=1).astype(np.float32)
+    shown = make_part(task, rows, classes=classes, seed=seed)
+    return Part(inputs, shown.labels, shown.targets)
+
+
 def make_network(task, *, features=5, classes=3, metric=None, keys=KEYS, **hyperparameters):
     """A network of two small hidden layers where nothing else is said; it trains all its epochs."""
     return Network(

@@ -20,6 +20,7 @@ ROWS, CLASSES, FEATURES = 8, 4, 3
 KEY = np.uint64(20260103)
 TRAINING = JUDGED = COUNTED = True
 ADD = False
+GOES_ON = np.array([0, 0, 1])
 HIDDEN = {"0 hidden": [], "1 hidden": [4], "3 hidden": [3, 5, 2]}
 OUTPUTS = {
     "softmax": ("classification", {}),
@@ -35,6 +36,8 @@ RULES = ALONE | {
     "dropout": {"dropout": 0.25},
     "input dropout": {"input_dropout": 0.25},
     "mixup": {"augment.mixup": 1.0},
+    "sparse inputs": {},
+    "sparse inputs with batch norm": {"batch_norm": True},
     "all but mixup": {"batch_norm": True, "l2": 0.75, "l1": 0.25, "dropout": 0.25, "input_dropout": 0.25},
 }
 CLASS_RULES = {
@@ -79,6 +82,13 @@ class Case:
             if layer["variance"] >= 0:
                 self.weights[layer["variance"] : layer["variance"] + layer["n_out"]] = random.uniform(0.5, 2)
         self.inputs = random.normal(size=self.rows * FEATURES)
+        self.terms = self.term_values = self.weight_sums = None
+        if "sparse" in name:  # of the three inputs the last goes on from the second
+            network.settings["sparse"] = FEATURES
+            x = self.inputs.reshape(self.rows, FEATURES)
+            self.term_values = (x - [[0, 1, 0]] * x[:, [0, 2, 0]]).reshape(-1)
+            self.terms = np.tile(np.arange(FEATURES), self.rows)
+            self.weight_sums = np.zeros(FEATURES * int(network.sizes[1]))
         stage("drop")(self.inputs, np.ones_like(self.inputs), self.inputs.size, self.full["input_dropout"], KEY)
         self.labels, self.targets = random.integers(0, self.k, 2 * self.rows), random.normal(size=2 * self.rows)
         self.portions = random.integers(8, 16, self.rows) / 16.0
@@ -88,10 +98,16 @@ class Case:
         """z (rows, k) of the output, and what backward wants to know."""
         network, units = self.network, int(np.sum(self.network.sizes))
         activations, slopes = np.zeros(self.rows * units), np.zeros(self.rows * units)
-        activations[: self.inputs.size] = self.inputs
+        activations[: self.inputs.size] = np.nan if self.terms is not None else self.inputs
         normalised, scratch = np.zeros((self.rows + 1) * units), np.zeros(scratch_size(network.layers, self.rows))
+        s, layers = network.settings.view(np.float64), network.layers.view(np.int64)
+        if self.terms is not None:
+            stage("sum_weights")(layers, weights, GOES_ON, self.weight_sums)
+            stage("sparse_forward")(
+                s, layers, weights, self.rows, self.rows, self.terms, self.term_values, self.weight_sums, activations
+            )
         stage("forward")(
-            network.settings.view(np.float64), network.layers.view(np.int64), network.dropout, weights, activations,
+            s, layers, network.dropout, weights, activations,
             self.rows, self.rows, activations, slopes, normalised, scratch, TRAINING, 0.0, KEY,
         )  # fmt: skip
         z = activations[self.rows * (units - self.k) :]
@@ -145,6 +161,9 @@ class Case:
             s, layers, self.weights, rows, rows, rows == 1, activations, slopes, normalised, signals, scratch, gradient,
             ADD,
         )  # fmt: skip
+        if self.terms is not None:
+            stage("sparse_backward")(s, layers, rows, rows, self.terms, self.term_values, signals, gradient, ADD)
+            stage("gradient_of_weights")(layers, GOES_ON, gradient)
         for layer in network.layers:
             W = slice(layer["weight"], layer["bias"])
             l2, l1 = self.full["l2"] / rows, self.full["l1"] / rows

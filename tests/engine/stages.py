@@ -12,7 +12,7 @@ from hpsearch.engine.network import Network, start_engine
 
 KERNELS = "hpsearch.engine.kernels"
 # Where the stages are that the entries do not import: uncompiled, each is a function of its module.
-MODULES = ("training", "products", "activations", "optimisers", "norms", "outputs", "metrics", "health")
+MODULES = ("training", "products", "activations", "optimisers", "norms", "outputs", "metrics", "health", "sparse")
 FOUR_KEYS = (*KEYS, 33, 44)  # of dropout and augmentation too
 FLOAT = np.float32 if COMPILED else np.float64  # of stages whose arithmetic is in question, not the shape of arrays
 

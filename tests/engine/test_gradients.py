@@ -29,7 +29,7 @@ def test_kernels(errors, case):
 
 def test_no_case_is_missed(errors):
     assert set(errors) == set(CASES)
-    assert len(CASES) == 248
+    assert len(CASES) == 278
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

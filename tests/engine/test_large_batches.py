@@ -3,7 +3,18 @@
 import numpy as np
 import pytest
 import reference
-from engine.cases import COMPILED, KEYS, flat, make_network, make_part, reference_of, rules_of, tensors
+from engine.cases import (
+    COMPILED,
+    KEYS,
+    SPARSE_FEATURES,
+    flat,
+    make_network,
+    make_part,
+    make_sparse_part,
+    reference_of,
+    rules_of,
+    tensors,
+)
 from engine.stages import bits_left
 
 from hpsearch.engine import network as network_module
@@ -16,7 +27,8 @@ STEP = {"hidden": [6, 4], "optimizer": "sgd", "learning_rate": 1.0, "batch_size"
 
 def start(task, rows, **hyperparameters):
     network = make_network(task, keys=(*KEYS, 33, 44), **STEP | hyperparameters)
-    return Training(network, make_part(task, rows), make_part(task, 20, seed=1))
+    make = make_sparse_part if network.sizes[0] == SPARSE_FEATURES else make_part
+    return Training(network, make(task, rows), make(task, 20, seed=1))
 
 
 def gradient_of(training):
@@ -41,6 +53,7 @@ def assert_near(found, expected):
         ("classification", {"l2": 30.0, "l1": 10.0}),
         ("regression", {"loss": "huber", "huber_delta": 0.2}),
         ("classification", {"batch_norm": True}),
+        ("classification", {"features": SPARSE_FEATURES}),
     ],
     ids=str,
 )

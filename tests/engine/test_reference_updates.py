@@ -15,6 +15,7 @@ from engine.cases import (
     flat,
     make_network,
     make_part,
+    make_sparse_part,
     reference_of,
     rules_of,
     task_of,
@@ -31,10 +32,11 @@ SGD = {"optimizer": "sgd", "learning_rate": 0.1}
 ADAM = {"optimizer": "adam", "learning_rate": 0.01, "epsilon": 1e-3}  # see test_torch on the epsilon
 
 
-def assert_same_training(task, *, classes=3, **hyperparameters):
+def assert_same_training(task, *, classes=3, make=make_part, **hyperparameters):
     """All epochs of both: curves to 1e-5 of each value, of counts exactly; weights and statistics."""
-    train, dev = (make_part(task, rows, classes=classes, seed=rows) for rows in (ROWS, DEV_ROWS))
-    network = make_network(task, classes=classes, **SGD | {"activation": "tanh", "epochs": 2} | hyperparameters)
+    train, dev = (make(task, rows, classes=classes, seed=rows) for rows in (ROWS, DEV_ROWS))
+    settings = SGD | {"activation": "tanh", "epochs": 2} | hyperparameters
+    network = make_network(task, classes=classes, features=train.inputs.shape[1], **settings)
     training = Training(network, train, dev)
     net, optimiser = reference_of(training)
     first = [values.copy() for values in net.parameters]
@@ -177,3 +179,24 @@ def test_places_of_the_parts_in_the_flat_vector():
     assert all((values == 1).all() for values in [*gamma, *variances])
     assert task_of(network) == "classification"
     assert [w.shape for w in W] == [(5, 6), (6, 4), (4, 3)]
+
+
+@pytest.mark.parametrize(
+    "hyperparameters",
+    [
+        {},
+        {"batch_norm": True},
+        {"hidden": []},
+        {"hidden": [7]},
+        {"hidden": [18, 5, 3], "batch_norm": True, "l2": 0.2, "l1": 0.01},
+        {"batch_size": "full", "clip_norm": 0.1},
+        {"batch_size": 1, "max_norm": 0.7},
+        ADAM | {"ema": 0.9},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_sparse_inputs(task, hyperparameters):
+    """The terms in the place of bins and categories, in training as in judging."""
+    training, _ = assert_same_training(task, make=make_sparse_part, **hyperparameters)
+    assert training.settings["sparse"] == 6

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from engine.cases import make_network, make_part, train_to_end
+from engine.cases import SPARSE_FEATURES, make_network, make_part, make_sparse_part, train_to_end
 from engine.stages import FOUR_KEYS, bits_left
 
 from hpsearch.engine.layout import OPTIMIZERS, STATUSES
@@ -28,6 +28,8 @@ CASES = {
     "dropout": ("classification", {"dropout": 0.4, "input_dropout": 0.3}),
     "an average": ("regression", {"ema": 0.9}),
     "an average with batch norm": ("classification", {"ema": 0.9, "batch_norm": True}),
+    "sparse inputs": ("classification", {"features": SPARSE_FEATURES, "dropout": 0.2}),
+    "sparse inputs in pieces": ("regression", {"features": SPARSE_FEATURES, "batch_size": "full", "rows": 1100}),
     "noise": ("regression", {"augment": "noise"}),
     "mixup": ("classification", {"augment": "mixup"}),
     "clipped": ("classification", {"clip_norm": 0.1}),
@@ -49,7 +51,10 @@ def start(case):
     hyperparameters = {"epochs": 4} | hyperparameters
     rows = hyperparameters.pop("rows", ROWS)
     network = make_network(task, keys=FOUR_KEYS, **hyperparameters)
-    return Training(network, make_part(task, rows), make_part(task, 17, seed=1))
+    make = make_sparse_part if "sparse" in case else make_part
+    training = Training(network, make(task, rows), make(task, 17, seed=1))
+    assert (training.settings["sparse"] > 0) == ("sparse" in case)
+    return training
 
 
 def run_in_slices(training, sizes):

@@ -35,7 +35,8 @@ def forward(
 ):  # fmt: skip
     """Run `rows` rows of inputs through the network; z of the output stays in `activations`.
 
-    training: batch norm by the batch (unless it is one row; running statistics move by `blend`), and dropout.
+    training: batch norm by the batch (unless it is one row; running statistics move by `blend`), and dropout. Where
+    inputs are sparse, z of the first layer is there already.
     """
     last = int(s[S.layers]) - 1
     source = inputs
@@ -46,7 +47,8 @@ def forward(
         z = after(activations, capacity * here)
         bias = after(weights, layer[L.bias])
         has_norm = layer[L.gain] >= 0
-        product(rows, n, n_in, source, n_in, 1, after(weights, layer[L.weight]), z, n, bias, 0, not has_norm)
+        if l > 0 or s[S.sparse] == 0.0:
+            product(rows, n, n_in, source, n_in, 1, after(weights, layer[L.weight]), z, n, bias, 0, not has_norm)
         if has_norm:
             gain = after(weights, layer[L.gain])
             mean, variance = after(weights, layer[L.mean]), after(weights, layer[L.variance])
@@ -74,7 +76,8 @@ def backward(
     """From d objective / d z of the output, in signals (rows, k), to the gradient of every parameter.
 
     Below the output dz[l-1] = (dz[l] W[l]^T) * slope[l-1]. `add` adds to the gradient that is there, of other pieces of
-    the batch. `constant`: batch norm's statistics were not the batch's own.
+    the batch. `constant`: batch norm's statistics were not the batch's own. Where inputs are sparse, the gradient of
+    the first weight matrix is left to sparse_backward.
     """
     delta, below = signals, after(signals, capacity * int(s[S.widest]))
     for l in range(int(s[S.layers]) - 1, -1, -1):
@@ -89,9 +92,10 @@ def backward(
         else:
             scratch[0] = 1
             product(1, n, rows, scratch, 0, 0, delta, bias_gradient, n, bias_gradient, n, add)  # the sum of its rows
-        dW = after(gradient, layer[L.weight])
-        a = after(activations, capacity * layer[L.before])
-        product(n_in, n, rows, a, 1, n_in, delta, dW, n, dW, n, add)  # a^T dz
+        if l > 0 or s[S.sparse] == 0.0:
+            dW = after(gradient, layer[L.weight])
+            a = after(activations, capacity * layer[L.before])
+            product(n_in, n, rows, a, 1, n_in, delta, dW, n, dW, n, add)  # a^T dz
         if l > 0:
             multiply_turned_right(rows, n_in, n, delta, after(weights, layer[L.weight]), below, scratch)
             slope = after(slopes, capacity * layer[L.before])

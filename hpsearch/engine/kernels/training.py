@@ -19,6 +19,7 @@ from hpsearch.engine.kernels.optimisers import count_update
 from hpsearch.engine.kernels.outputs import CLASSES, LOSS, ROWS, class_signal, judge_classes, judge_values, value_signal
 from hpsearch.engine.kernels.random_numbers import random_bits, shuffle
 from hpsearch.engine.kernels.schedules import learning_rate_at
+from hpsearch.engine.kernels.sparse import gradient_of_weights, sparse_backward, sparse_forward, sum_weights
 from hpsearch.engine.layout import CURVES, EVALUATION_ROWS, HEALTH, HEALTH_POINTS, METRICS, STATUSES, TASKS
 from hpsearch.engine.places import layer as L
 from hpsearch.engine.places import settings as S
@@ -48,24 +49,33 @@ def output_place(s, capacity):
 
 @stage(
     void(
-        SUMS, PLACES, SUMS, NUMBERS, NUMBERS, LABELS, NUMBERS, int64, int64, boolean, boolean,
-        NUMBERS, NUMBERS, NUMBERS, NUMBERS, SUMS, NUMBERS, NUMBERS, boolean, boolean, NUMBERS, boolean,
+        SUMS, PLACES, SUMS, NUMBERS, NUMBERS, LABELS, NUMBERS, LABELS, NUMBERS, LABELS, NUMBERS, int64, int64, boolean,
+        boolean, NUMBERS, NUMBERS, NUMBERS, NUMBERS, SUMS, NUMBERS, NUMBERS, boolean, boolean, NUMBERS, boolean,
     )
 )  # fmt: skip
 def evaluate_rows(
-    s, layers, dropout, weights, inputs, labels, targets, all_rows, capacity, judged, counted,
-    activations, slopes, normalised, scratch, tally, scores, supports, keep_scores, keep_supports, health, looked_at,
+    s, layers, dropout, weights, inputs, goes_on, weight_sums, terms, term_values, labels, targets, all_rows, capacity,
+    judged, counted, activations, slopes, normalised, scratch, tally, scores, supports, keep_scores, keep_supports,
+    health, looked_at,
 ):  # fmt: skip
     """Predict all rows, EVALUATION_ROWS at a time, and fill `tally` if they are to be judged.
 
     If wanted, predictions go to scores (rows, k), supports of the logistic output to supports, and the shares of stuck
     units to health, one point in time.
     """
-    k, features = int(s[S.outputs]), int(s[S.features])
+    k, features, most = int(s[S.outputs]), int(s[S.features]), int(s[S.sparse])
     place = output_place(s, capacity)
     z, support = after(activations, place), after(slopes, place)
+    if most > 0:
+        sum_weights(layers, weights, goes_on, weight_sums)
     for start in range(0, all_rows, EVALUATION_ROWS):
         rows = min(EVALUATION_ROWS, all_rows - start)
+        if most > 0:
+            here = start * most
+            sparse_forward(
+                s, layers, weights, rows, capacity, after(terms, here), after(term_values, here), weight_sums,
+                activations,
+            )  # fmt: skip
         forward(
             s, layers, dropout, weights, after(inputs, start * features), rows, capacity,
             activations, slopes, normalised, scratch, False, 0.0, NOTHING,
@@ -108,8 +118,8 @@ def evaluate(
     k = int(s[S.outputs])
     clear(tally, k)
     evaluate_rows(
-        s, layers, dropout, weights, inputs, labels, targets, rows, capacity, judged, True,
-        activations, slopes, normalised, scratch, tally, scores, supports, True, supported, scratch, False,
+        s, layers, dropout, weights, inputs, labels, scratch, labels, scratch, labels, targets, rows, capacity, judged,
+        True, activations, slopes, normalised, scratch, tally, scores, supports, True, supported, scratch, False,
     )  # fmt: skip
     for metric in range(len(METRICS)):
         of_this_task = (metric < RMSE) == (s[S.task] == CLASSIFICATION)
@@ -142,18 +152,23 @@ def pick(answers, order, rows, following, mixed, own, partners):
 
 @helper
 def gather(
-    s, inputs, labels, targets, order, rows, following, epoch_key, dropout_key, capacity, activations, slopes,
-    batch_labels, batch_targets, portions, scratch,
+    s, inputs, terms, term_values, labels, targets, order, rows, following, epoch_key, dropout_key, capacity,
+    activations, slopes, batch_terms, batch_values, batch_labels, batch_targets, portions, scratch,
 ):  # fmt: skip
     """Put the rows that `order` names into the batch: augmented, mixed, with inputs dropped.
 
     In a mixture each row's partner is the next one, the last one's is row number `following`. Partners' labels or
     targets stand behind the own ones, from `capacity` on.
     """
-    features = int(s[S.features])
+    features, most = int(s[S.features]), int(s[S.sparse])
     mixed = s[S.mixup] > 0.0
     for i in range(rows):
-        put_row(s, inputs, np.int64(order[i]), epoch_key, after(activations, i * features))
+        row = np.int64(order[i])
+        if most > 0:
+            copy(after(terms, row * most), after(batch_terms, i * most), most)
+            copy(after(term_values, row * most), after(batch_values, i * most), most)
+        else:
+            put_row(s, inputs, row, epoch_key, after(activations, i * features))
     if s[S.task] == CLASSIFICATION:
         pick(labels, order, rows, following, mixed, batch_labels, after(batch_labels, capacity))
     else:
@@ -168,13 +183,15 @@ def gather(
 @stage(
     int64(
         SUMS, SUMS, int64, int64, int64, boolean, PLACES, SUMS, KEYS, NUMBERS, NUMBERS,
-        NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, LABELS, NUMBERS, LABELS, LABELS, NUMBERS, NUMBERS,
+        NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, LABELS, NUMBERS, LABELS, NUMBERS, LABELS, NUMBERS, LABELS,
+        LABELS, NUMBERS, LABELS, NUMBERS, NUMBERS,
         NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, SUMS, SUMS, NUMBERS,
     )
 )  # fmt: skip
 def learn(
     s, at, rows, updates_per_epoch, capacity, watched, layers, dropout, keys, class_weights, weights,
-    gradient, first, second, average, inputs, labels, targets, order, batch_labels, batch_targets, portions,
+    gradient, first, second, average, inputs, goes_on, weight_sums, terms, term_values, labels, targets, order,
+    batch_terms, batch_values, batch_labels, batch_targets, portions,
     activations, slopes, signals, normalised, scratch, before, sums, tally, scores,
 ):  # fmt: skip
     """One update, with the next `rows` rows of the epoch's order; its step may be `watched`.
@@ -182,7 +199,7 @@ def learn(
     A batch that is larger than the arrays is worked off in pieces whose gradients are added up. Returns RUNNING; or
     DIVERGED, and says which layer, if loss or gradient are no longer finite, or the loss has exploded.
     """
-    depth, k = int(s[S.layers]), int(s[S.outputs])
+    depth, k, sparse = int(s[S.layers]), int(s[S.outputs]), s[S.sparse] > 0.0
     place = output_place(s, capacity)
     z, support = after(activations, place), after(slopes, place)
     count_update(s, at)
@@ -199,15 +216,19 @@ def learn(
     exploded = False
     for i in range(3 * depth):
         sums[i] = 0.0
+    if sparse:
+        sum_weights(layers, weights, goes_on, weight_sums)
     for start in range(0, rows, capacity):
         m = min(capacity, rows - start)
         picked = after(order, int(at[T.row]) + start)
         following = np.int64(order[int(at[T.row]) + (start + m if start + m < rows else 0)])
         dropout_key = random_bits(update_key, np.uint64(start))
         gather(
-            s, inputs, labels, targets, picked, m, following, epoch_key, dropout_key, capacity, activations, slopes,
-            batch_labels, batch_targets, portions, scratch,
+            s, inputs, terms, term_values, labels, targets, picked, m, following, epoch_key, dropout_key, capacity,
+            activations, slopes, batch_terms, batch_values, batch_labels, batch_targets, portions, scratch,
         )  # fmt: skip
+        if sparse:
+            sparse_forward(s, layers, weights, m, capacity, batch_terms, batch_values, weight_sums, activations)
         forward(
             s, layers, dropout, weights, activations, m, capacity, activations, slopes, normalised, scratch,
             True, blend, dropout_key,
@@ -235,6 +256,10 @@ def learn(
             s, layers, weights, m, capacity, rows == 1, activations, slopes, normalised, signals, scratch,
             gradient, start > 0,
         )  # fmt: skip
+        if sparse:
+            sparse_backward(s, layers, m, capacity, batch_terms, batch_values, signals, gradient, start > 0)
+    if sparse:
+        gradient_of_weights(layers, goes_on, gradient)
     if exploded:  # but finite: the gradient tells where
         complete_gradient(s, layers, weights, gradient, 0.0, 0.0, sums)
         at[T.layer] = steepest_layer(depth, sums)
@@ -250,15 +275,17 @@ def learn(
 @stage(
     int64(
         int64, int64, int64, int64, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, PLACES, SUMS, SUMS, SUMS,
-        KEYS, NUMBERS, NUMBERS, LABELS, NUMBERS, NUMBERS, LABELS, NUMBERS, LABELS, LABELS, NUMBERS, NUMBERS,
+        KEYS, NUMBERS, NUMBERS, LABELS, NUMBERS, LABELS, NUMBERS, NUMBERS, LABELS, NUMBERS, LABELS, NUMBERS, LABELS,
+        NUMBERS, LABELS, LABELS, NUMBERS, LABELS, NUMBERS, NUMBERS,
         NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, SUMS, KEYS, SUMS, SUMS, NUMBERS, NUMBERS, SUMS, NUMBERS,
     )
 )  # fmt: skip
 def train(
     updates, all_rows, dev_rows, capacity, weights, gradient, first, second, average, best, layers, s, dropout, at,
-    keys, class_weights, inputs, labels, targets, dev_inputs, dev_labels, dev_targets, order, batch_labels,
-    batch_targets, portions, activations, slopes, signals, normalised, scratch, before, sums, ranking, tally, dev_tally,
-    scores, dev_scores, curves, health,
+    keys, class_weights, inputs, labels, targets, terms, term_values, dev_inputs, dev_labels, dev_targets, dev_terms,
+    dev_values, goes_on, weight_sums, order, batch_terms, batch_values, batch_labels, batch_targets, portions,
+    activations, slopes, signals, normalised, scratch, before, sums, ranking, tally, dev_tally, scores, dev_scores,
+    curves, health,
 ):  # fmt: skip
     """Go on from the state `at` for at most `updates` updates; return the status.
 
@@ -287,7 +314,8 @@ def train(
         watched = looked_at and row == 0
         at[T.status] = learn(
             s, at, rows, updates_per_epoch, capacity, watched, layers, dropout, keys, class_weights, weights,
-            gradient, first, second, average, inputs, labels, targets, order, batch_labels, batch_targets, portions,
+            gradient, first, second, average, inputs, goes_on, weight_sums, terms, term_values, labels, targets, order,
+            batch_terms, batch_values, batch_labels, batch_targets, portions,
             activations, slopes, signals, normalised, scratch, before, sums, tally, scores,
         )  # fmt: skip
         if at[T.status] == DIVERGED:
@@ -306,8 +334,8 @@ def train(
             copy(after(weights, trained), after(average, trained), parameters - trained)
         clear(dev_tally, k)
         evaluate_rows(
-            s, layers, dropout, judged, dev_inputs, dev_labels, dev_targets, dev_rows, capacity,
-            True, metric != LOG_LOSS_METRIC, activations, slopes, normalised, scratch, dev_tally,
+            s, layers, dropout, judged, dev_inputs, goes_on, weight_sums, dev_terms, dev_values, dev_labels, dev_targets,
+            dev_rows, capacity, True, metric != LOG_LOSS_METRIC, activations, slopes, normalised, scratch, dev_tally,
             dev_scores, dev_scores, metric == AUC, False, point, looked_at,
         )  # fmt: skip
         value = metric_of(metric, dev_tally, dev_rows, k, dev_scores, dev_labels, ranking)

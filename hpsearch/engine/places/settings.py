@@ -12,5 +12,6 @@
     height, width, channels,  # of images; 0: rows are no images
     darkest, brightest,  # smallest and largest input of the training rows
     features, outputs, layers, trained, parameters, units, widest,  # of the network, see layout.py
-) = range(58)  # fmt: skip
+    sparse,  # terms of a row in the first layer, see kernels/sparse.py; 0: it is a dense product
+) = range(59)  # fmt: skip
 NAMES = tuple(name for name, place in list(vars().items()) if isinstance(place, int))
