@@ -87,9 +87,10 @@ def _how_many(top: int | None, trials: int) -> int:
 class TimeForFinals:
     """How many seconds of a time limit a search keeps for what comes after it, by what the best trials so far took.
 
-    That is finals, with `preparing` on top of their trainings; then, `choosing` who votes, and `refits` trainings that
-    are `longer` by this factor. Called often while the search goes on, so it looks anew only when there are more
-    results. Of the time, a third may go into it, or half if somebody said how many finalists there are to be (`top`).
+    That is finals, with `preparing` on top of their trainings; then, `choosing` who votes, and `refits` trainings up to
+    the best epoch, each `longer` by this factor. Called often while the search goes on, so it looks anew only when
+    there are more results. Of the time, a third may go into it, or half if somebody said how many finalists there are
+    to be (`top`).
     There are fewer where that is not enough, and no finals where it is not even for two.
 
     Attributes:
@@ -140,10 +141,12 @@ class TimeForFinals:
         self.finalists, self._seconds, self.afterwards = 0, 0.0, 0.0
         if not best:
             return
-        mean = fmean(self._record.results[number].seconds for number in best)
+        trials = [self._record.results[number] for number in best]
+        mean = fmean(trial.seconds for trial in trials)
+        refit = self._longer * fmean(_seconds_to_the_best(trial) for trial in trials)
         possible = range(2, min(len(best), wanted) + 1)
         self.needed = self._finals_seconds(2, mean) if possible else 0.0
-        afterwards = self._choosing + HEADROOM * math.ceil(self._refits / self._slots) * self._longer * mean
+        afterwards = self._choosing + HEADROOM * math.ceil(self._refits / self._slots) * refit
         afterwards = min(afterwards, self._most)  # it may take less
         for finalists in (0, *possible):
             seconds = afterwards + self._finals_seconds(finalists, mean)
@@ -153,6 +156,11 @@ class TimeForFinals:
     def _finals_seconds(self, finalists: int, mean: float) -> float:
         rounds = math.ceil(finalists * self._repeats / self._slots)
         return START_SECONDS + HEADROOM * (self._preparing + rounds * mean) if finalists else 0.0
+
+
+def _seconds_to_the_best(trial: TrialResult) -> float:
+    """Without the epochs after the best one, which showed that nothing better comes."""
+    return trial.seconds * (trial.best_epoch / trial.epochs if trial.best_epoch else 1.0)
 
 
 class Finals:

@@ -7,8 +7,8 @@ from hpsearch.run_directory.record import RunRecord
 from hpsearch.trial import TrialResult, TrialState
 
 
-def result(number, score, seconds, state=TrialState.COMPLETE):
-    return TrialResult(number, {}, state, {"dev_log_loss": score}, seconds=seconds)
+def result(number, score, seconds, state=TrialState.COMPLETE, **facts):
+    return TrialResult(number, {}, state, {"dev_log_loss": score}, seconds=seconds, **facts)
 
 
 def record(*results):
@@ -76,3 +76,11 @@ def test_a_single_result_is_enough_to_keep_time_for_its_refit():
     trials = record(result(0, 0.1, 4.0))
     found = TimeForFinals(trials, None, 3, slots=2, preparing=1.0, timeout=100.0, refits=1, longer=1.5)
     assert (found(), found.finalists, found.needed) == (HEADROOM * 1.5 * 4.0, 0, 0.0)
+
+
+def test_a_refit_ends_with_the_epoch_that_was_the_best():
+    trials = record(result(0, 0.1, 6.0, best_epoch=10, epochs=25), result(1, 0.2, 9.0, best_epoch=30, epochs=30))
+    search = {"slots": 1, "preparing": 0.0, "timeout": 100.0, "refits": 1}
+    found = TimeForFinals(trials, 2, 2, **search)
+    assert found() == pytest.approx(START_SECONDS + HEADROOM * (4 * 7.5 + (6.0 * 10 / 25 + 9.0) / 2))
+    assert found.afterwards == pytest.approx(HEADROOM * (2.4 + 9.0) / 2)

@@ -1,8 +1,8 @@
 """The first layer, where only few inputs of a row have to be looked at: see ../sparse.py for the mathematics.
 
-A row is up to `most` places with a value each, places (rows, most) and values (rows, most); place -1 ends it. They are
-multiplied with sums T (n_in, n_out) of rows of the weight matrix instead of the matrix itself. T[p] is W[p], and T[p - 1]
-where input p goes on from the one before it: so a gradient of T[p] is one of W[p] and of all that it goes on from.
+A row is up to `most` places with a value each, places (rows, most) and values (rows, most); place -1 ends it. They
+are multiplied with sums T (n_in, n_out) of rows of the weight matrix: T[p] is W[p], plus T[p - 1] where input p goes on
+from the one before it. So a gradient of T[p] is one of W[p] and of all that it goes on from.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def sparse_forward(s, layers, weights, rows, capacity, places, values, sums, act
 
 @stage(void(SUMS, PLACES, int64, int64, LABELS, NUMBERS, NUMBERS, NUMBERS, boolean))
 def sparse_backward(s, layers, rows, capacity, places, values, signals, gradient, add):
-    """From d objective / d z of the first layer, where `backward` left it, to the gradient of T, in the place of W's."""
+    """From d objective / d z of the first layer, as `backward` leaves it, to the gradient of T, in the place of W's."""
     n_in, n, most = layers[L.n_in], layers[L.n_out], int(s[S.sparse])
     delta = after(signals, capacity * int(s[S.widest]) * ((int(s[S.layers]) - 1) % 2))
     dT = after(gradient, layers[L.weight])

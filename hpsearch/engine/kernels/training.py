@@ -334,9 +334,9 @@ def train(
             copy(after(weights, trained), after(average, trained), parameters - trained)
         clear(dev_tally, k)
         evaluate_rows(
-            s, layers, dropout, judged, dev_inputs, goes_on, weight_sums, dev_terms, dev_values, dev_labels, dev_targets,
-            dev_rows, capacity, True, metric != LOG_LOSS_METRIC, activations, slopes, normalised, scratch, dev_tally,
-            dev_scores, dev_scores, metric == AUC, False, point, looked_at,
+            s, layers, dropout, judged, dev_inputs, goes_on, weight_sums, dev_terms, dev_values, dev_labels,
+            dev_targets, dev_rows, capacity, True, metric != LOG_LOSS_METRIC, activations, slopes, normalised, scratch,
+            dev_tally, dev_scores, dev_scores, metric == AUC, False, point, looked_at,
         )  # fmt: skip
         value = metric_of(metric, dev_tally, dev_rows, k, dev_scores, dev_labels, ranking)
         line[0] = tally[LOSS] / tally[ROWS]
