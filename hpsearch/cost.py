@@ -1,4 +1,4 @@
-"""What trials will cost, before they run: exact operations, and seconds from a short calibration on this machine."""
+"""What trials will cost, before they run: operations of dense products, and seconds from a short calibration."""
 
 from __future__ import annotations
 

@@ -162,6 +162,7 @@ def run_trial(trial: Trial, data: SearchData, settings: TrialSettings, watch: Wa
     # The engine takes a second to load, and commands that only read results need none.
     from hpsearch.engine.hyperparameters import normalization  # noqa: PLC0415
     from hpsearch.engine.network import Network, Training, start_engine  # noqa: PLC0415
+    from hpsearch.engine.sparse import sparse_inputs  # noqa: PLC0415
     from hpsearch.memory import memory_limit  # noqa: PLC0415
     from hpsearch.seeds import Purpose, stream_key  # noqa: PLC0415
 
@@ -191,6 +192,7 @@ def run_trial(trial: Trial, data: SearchData, settings: TrialSettings, watch: Wa
         refit_epochs=trial.refit_epochs,
     )
     skipped, watched = False, 0.0
+    sparse_inputs(train.inputs, dev.inputs)  # so that the memory for terms is not the first trial's
     try:
         with memory_limit(settings.trial_memory):
             train = train.joined(dev) if trial.refit_epochs else train

@@ -84,11 +84,6 @@ def repeat_folder(folder: Path, repeat: int) -> Path:
     return own if own.is_dir() else folder / "0"
 
 
-def load_repeat(folder: Path, repeat: int) -> SharedDataset:
-    """Map the data for one repeat."""
-    return load_shared(repeat_folder(folder, repeat))
-
-
 def load_shared(folder: str | Path) -> SharedDataset:
     """Map what `save_shared` wrote.
 

@@ -247,7 +247,7 @@ def software() -> dict[str, str]:
     """What of the programs here decides the bits of a result, by name."""
     here = Path(__file__).parent
     sources = [*sorted((here / "kernels").glob("*.py")), *sorted((here / "places").glob("*.py"))]
-    sources += [here / "layout.py", here / "hyperparameters.py"]
+    sources += [here / name for name in ("layout.py", "hyperparameters.py", "network.py", "sparse.py")]
     packages = {name: importlib.metadata.version(name) for name in ("numba", "llvmlite", "numpy")}
     return {"engine": _digest([source.read_bytes() for source in sources]), **packages}
 

@@ -98,7 +98,7 @@ def scratch_size(layers: np.ndarray, rows: int) -> int:
 
 
 def update_flops(sizes: np.ndarray, rows: int) -> int:
-    """Floating-point operations of the matrix products in one update over `rows` rows.
+    """Floating-point operations of the matrix products in one update over `rows` rows, were they all dense.
 
     Forward and the two products of backward take 2 per weight and row each; the error signal of the input is not
     needed.

@@ -137,7 +137,7 @@ class Network:
         return int(min(self.settings["batch_size"][0], rows))
 
     def epoch_flops(self, rows: int) -> int:
-        """Floating-point operations of the matrix products that one epoch of training on `rows` rows takes."""
+        """Floating-point operations of one epoch of training on `rows` rows, with dense matrix products."""
         return update_flops(self.sizes, rows)
 
     def evaluate(self, weights: np.ndarray, rows: Rows) -> tuple[np.ndarray, dict[str, float]]:
@@ -179,7 +179,8 @@ class Network:
 class Training:
     """A network being trained on `train` and judged on `dev`: call `advance` until it returns False.
 
-    Everything a run needs to go on is in arrays of this object, so it may stop after any slice.
+    Everything a run needs to go on is in arrays of this object, so it may stop after any slice. Where inputs are sparse
+    (see sparse.py), curves are those of their terms: Network.evaluate, which is dense, rounds its sums differently.
     """
 
     def __init__(self, network: Network, train: Rows, dev: Rows) -> None:

@@ -26,7 +26,7 @@ class SparseRows(NamedTuple):
 
 
 class SparseInputs(NamedTuple):
-    """Up to `most` terms for each row of both parts; goes_on (features,) int32: which input goes on from the last."""
+    """Up to `most` terms for each row of both parts; goes_on (features,) int32: which goes on from the one before."""
 
     most: int
     goes_on: np.ndarray
@@ -40,27 +40,28 @@ _known: dict[tuple[int, int], SparseInputs] = {}
 
 
 def sparse_inputs(train: np.ndarray, dev: np.ndarray) -> SparseInputs:
-    """The terms of inputs (rows, features), or DENSE where they are too many to be worth it.
+    """The terms of inputs (rows, features), or DENSE where those of a train row are too many to be worth it.
 
-    They are kept for as long as the inputs are, which nobody changes: all trainings of a search have the same.
+    They are kept for as long as both arrays are, which nobody may change: all trainings of a search have the same.
     """
     key = (id(train), id(dev))
     if key not in _known:
         _known[key] = _sparse_inputs(train, dev)
         for inputs in (train, dev):
-            weakref.finalize(inputs, _known.pop, key, None)
+            weakref.finalize(inputs, _known.pop, key, None).atexit = False
     return _known[key]
 
 
 def _sparse_inputs(train: np.ndarray, dev: np.ndarray) -> SparseInputs:
     limit = train.shape[1] // WORTH_IT
     some = _blocks(train)[:1]
-    if _most(some, _goes_on(some)) > limit:  # as a rule the first rows know
+    if _most(some, _goes_on(some)) > limit:  # more rows end runs, which leaves no row fewer terms
         return DENSE
     goes_on = _goes_on(_blocks(train))
-    most = _most(_blocks(train) + _blocks(dev), goes_on)
+    most = _most(_blocks(train), goes_on)
     if not 0 < most <= limit:
         return DENSE
+    most = max(most, _most(_blocks(dev), goes_on))
     return SparseInputs(most, goes_on.astype(np.int32), *(_rows(inputs, goes_on, most) for inputs in (train, dev)))
 
 

@@ -6,12 +6,12 @@ import multiprocessing
 import os
 import signal
 import threading
-from functools import cache, partial
+from functools import cache
 from multiprocessing import connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpsearch.data.sharing import load_repeat
+from hpsearch.data.sharing import load_shared, repeat_folder
 from hpsearch.engine.network import start_engine
 from hpsearch.executors.messages import until_closed
 from hpsearch.trial import RungReport, best_scores, run_trial
@@ -32,12 +32,12 @@ def serve(pipe: connection.Connection, folder: str, settings: TrialSettings, wor
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     try:
-        data = cache(partial(load_repeat, Path(folder)))
-        data(0)
+        load = cache(load_shared)  # once, so that what the engine finds out about an array is found once
+        load(repeat_folder(Path(folder), 0))
         start_engine()
         pipe.send(("ready", None))
         for trial in until_closed(pipe):
-            rows = data(trial.repeat)
+            rows = load(repeat_folder(Path(folder), trial.repeat))
             result = run_trial(trial, rows, settings, _RungReporter(pipe, rows.target_sd, settings))
             result.worker = worker
             pipe.send(("result", result))

@@ -64,10 +64,14 @@ def test_dense_inputs_stay_dense(rows):
     random = np.random.default_rng(3)
     inputs = random.normal(size=(rows, 64)).astype(np.float32)
     assert sparse_inputs(inputs, inputs) is DENSE
-    inputs[:-1, 1:] = 0
-    assert sparse_inputs(inputs, inputs) is DENSE, "one row has too many terms"
-    inputs[-1, 64 // WORTH_IT :] = 0
-    assert sparse_inputs(inputs.copy(), inputs).most == 64 // WORTH_IT
+    most = 64 // WORTH_IT
+    few = inputs.copy()
+    few[:, most:] = 0
+    assert sparse_inputs(few, inputs[:9]).most == 64, "of a dev row, which has no say"
+    one = few.copy()
+    one[-1, most] = 1
+    assert sparse_inputs(one, few) is DENSE, "one row has too many terms"
+    assert sparse_inputs(few.copy(), few).most == most
     zeros = np.zeros((rows, 64), np.float32)
     assert sparse_inputs(zeros, zeros) is DENSE
 
@@ -75,10 +79,11 @@ def test_dense_inputs_stay_dense(rows):
 def test_terms_are_found_once_and_kept_as_long_as_the_inputs():
     train, dev = inputs_of(300), inputs_of(90, seed=1)
     assert sparse_inputs(train, dev) is sparse_inputs(train, dev)
-    before = len(sparse._known)
-    del train, dev
+    key = id(train), id(dev)
+    assert key in sparse._known
+    del dev
     gc.collect()
-    assert len(sparse._known) < before
+    assert key not in sparse._known
 
 
 @pytest.mark.parametrize(

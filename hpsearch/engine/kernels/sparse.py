@@ -16,20 +16,20 @@ from hpsearch.engine.places import settings as S
 
 
 @stage(void(PLACES, NUMBERS, LABELS, NUMBERS))
-def sum_weights(layers, weights, goes_on, sums):
-    """Write T to `sums`."""
+def sum_weights(layers, weights, goes_on, weight_sums):
+    """Write T to weight_sums (n_in * n_out,)."""
     n_in, n = layers[L.n_in], layers[L.n_out]
     W = after(weights, layers[L.weight])
-    copy(W, sums, n_in * n)
+    copy(W, weight_sums, n_in * n)
     for p in range(1, n_in):
         if goes_on[p] != 0:
-            here, before = after(sums, p * n), after(sums, (p - 1) * n)
+            here, before = after(weight_sums, p * n), after(weight_sums, (p - 1) * n)
             for j in range(n):
                 here[j] += before[j]
 
 
 @stage(void(SUMS, PLACES, NUMBERS, int64, int64, LABELS, NUMBERS, NUMBERS, NUMBERS))
-def sparse_forward(s, layers, weights, rows, capacity, places, values, sums, activations):
+def sparse_forward(s, layers, weights, rows, capacity, places, values, weight_sums, activations):
     """Write z of the first layer to its place in `activations`, with the bias unless batch norm adds it."""
     n_in, n, most = layers[L.n_in], layers[L.n_out], int(s[S.sparse])
     z, bias = after(activations, capacity * n_in), after(weights, layers[L.bias])
@@ -44,7 +44,7 @@ def sparse_forward(s, layers, weights, rows, capacity, places, values, sums, act
             p = np.int64(places[t])
             if p < 0:
                 break
-            value, T = values[t], after(sums, p * n)
+            value, T = values[t], after(weight_sums, p * n)
             for j in range(n):
                 row[j] += value * T[j]
 
