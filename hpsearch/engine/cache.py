@@ -240,16 +240,24 @@ def _remove_old(base: Path) -> None:
 
 def _key() -> str:
     """A digest of all that the machine code depends on: sources, versions, processor."""
-    return _digest([sys.version, *itertools.chain(*software().items()), processor()])
+    compiled = {name: value for name, value in software().items() if name != "network"}
+    return _digest([sys.version, *itertools.chain(*compiled.items()), processor()])
 
 
 def software() -> dict[str, str]:
-    """What of the programs here decides the bits of a result, by name."""
+    """What of the programs here decides the bits of a result, by name; `network` is not compiled."""
     here = Path(__file__).parent
-    sources = [*sorted((here / "kernels").glob("*.py")), *sorted((here / "places").glob("*.py"))]
-    sources += [here / name for name in ("layout.py", "hyperparameters.py", "network.py", "sparse.py")]
+    parts = {
+        "engine": ["kernels/*.py", "places/*.py", "layout.py", "hyperparameters.py"],
+        "network": ["network.py", "sparse.py"],
+    }
     packages = {name: importlib.metadata.version(name) for name in ("numba", "llvmlite", "numpy")}
-    return {"engine": _digest([source.read_bytes() for source in sources]), **packages}
+    return {name: _digest(_contents(here, patterns)) for name, patterns in parts.items()} | packages
+
+
+def _contents(folder: Path, patterns: Iterable[str]) -> Iterator[bytes]:
+    for pattern in patterns:
+        yield from (file.read_bytes() for file in sorted(folder.glob(pattern)))
 
 
 def processor() -> str:

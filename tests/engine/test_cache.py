@@ -306,9 +306,11 @@ def test_the_key_follows_every_source_of_the_code(sources):
     (sources / "kernels" / "another.py").touch()
     keys.append(cache._key())
     assert len(set(keys)) == len(parts) + 2
-    for name in ("network.py", "__init__.py"):
+    for name in ("network.py", "sparse.py", "__init__.py"):
+        before = cache.software()
         (sources / name).write_text("# changed\n")
         assert cache._key() == keys[-1]
+        assert (cache.software() != before) == (name != "__init__.py"), "the bits of a result may be others"
 
 
 def test_every_module_that_kernels_import_is_in_the_key(sources):
