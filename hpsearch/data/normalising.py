@@ -105,13 +105,15 @@ class Normalizer:
         for start in range(0, len(X), block):
             rows = slice(start, start + block)
             z = X[rows].astype(np.float64)
-            z = ((z if self.source is None else z[:, self.source]) - self.shift) / self.scale
+            z = z if self.source is None else z.take(self.source, axis=1)
+            z -= self.shift
+            z /= self.scale
             if self.kind == "robust_clip":
                 if whole:
                     z /= np.sqrt(1 + (z / _CLIP) ** 2)
                 else:
                     z[:, touched] /= np.sqrt(1 + (z[:, touched] / _CLIP) ** 2)
-            out[rows] = np.clip(z, low, high)
+            np.clip(z, low, high, out=out[rows], casting="same_kind")
         return out
 
     def to_dict(self) -> Plain:
