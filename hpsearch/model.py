@@ -21,6 +21,7 @@ from hpsearch.data.normalising import Normalizer
 from hpsearch.data.preparing import Preparation
 from hpsearch.diagnosis.confidence import trust_marks
 from hpsearch.engine.hyperparameters import normalization
+from hpsearch.engine.layout import EVALUATION_ROWS
 from hpsearch.engine.network import Network
 from hpsearch.errors import ConfigError, HpsearchError, RunError
 from hpsearch.files import make_folder, storage_errors, write_atomically
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 FORMAT = 2
 WEIGHTS = "weights.safetensors"
 DESCRIPTION = "model.yaml"
+BLOCK_ROWS = 8 * EVALUATION_ROWS  # that are scaled and predicted at a time: bins of more leave the processor's cache
 PARTS = {"weight": 2, "bias": 1, "gain": 1, "mean": 1, "variance": 1}  # of a layer, with their dimensions
 KEYS = {"format", "trial", "metric", "networks", "weights_sha256", "preparation", "normalizers"}
 NETWORK_KEYS = {"trial", "repeat", "votes", "refit_epochs", "layers", "hyperparameters"}
@@ -215,6 +217,12 @@ class Model:
         Probabilities (rows, classes) float32, or values (rows, 1) in units of the standardised target; and the support
         of each class, if all networks have the logistic output.
         """
+        starts = range(0, max(len(features), 1), BLOCK_ROWS)
+        blocks = [self._outputs(features[start : start + BLOCK_ROWS]) for start in starts]
+        scores, supports = zip(*blocks, strict=True)
+        return np.concatenate(scores), None if supports[0] is None else np.concatenate(supports)
+
+    def _outputs(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         inputs = {kind: normalizer.transform(features) for kind, normalizer in self.normalizers.items()}
         found = [
             member.network.predict(member.weights, _Unlabelled(inputs[member.normalize])) for member in self.members

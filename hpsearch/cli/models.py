@@ -232,11 +232,11 @@ def _predicted(model: Model, blocks: Iterator[pl.DataFrame]) -> Iterator[pl.Data
         if model.task == "regression":
             yield pl.DataFrame({"prediction": scores[:, 0]})
             continue
-        winners = np.array(labels, object)[scores.argmax(axis=1)]
+        winners = pl.Series(labels, dtype=pl.String).gather(scores.argmax(axis=1))
         shares = scores.astype(np.float64)
         yield pl.DataFrame(
             {
-                "prediction": pl.Series(winners, dtype=pl.String),
+                "prediction": winners,
                 **{f"p_{label}": shares[:, k] for k, label in enumerate(model.classes)},
                 "trust": pl.Series(trust, dtype=pl.String),
             }

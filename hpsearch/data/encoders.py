@@ -33,7 +33,9 @@ def _middle(numbers: np.ndarray) -> float:
 
 def _write(numbers: np.ndarray, fill: float, out: np.ndarray) -> None:
     """Put numbers (rows,) into `out` (rows,), `fill` where they are missing."""
-    np.clip(np.where(np.isnan(numbers), fill, numbers), -LARGEST, LARGEST, out=out, casting="same_kind")
+    missing = np.isnan(numbers)
+    known = np.where(missing, fill, numbers) if missing.any() else numbers
+    np.clip(known, -LARGEST, LARGEST, out=out, casting="same_kind")
 
 
 def _refuse(values: pl.Series, bad: np.ndarray, allowed: str) -> None:

@@ -24,6 +24,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -99,22 +100,36 @@ class Normalizer:
             raise DataError(f"{len(self.numeric)} features are needed, the rows have {X.shape[-1]}")
         out = np.empty((len(X), self.width), np.float32) if out is None or out.shape[1] != self.width else out
         block = max(_BLOCK_CELLS // max(self.width, 1), 1)
-        low, high = (-_LARGEST, _LARGEST) if self.low is None else (self.low, self.high)
-        touched = self.numeric if self.kind != "none" else np.zeros_like(self.numeric)
-        whole = bool(touched.all())
+        scale = self._scaled if self.source is None else self._in_bins
         for start in range(0, len(X), block):
             rows = slice(start, start + block)
-            z = X[rows].astype(np.float64)
-            z = z if self.source is None else z.take(self.source, axis=1)
-            z -= self.shift
-            z /= self.scale
-            if self.kind == "robust_clip":
-                if whole:
-                    z /= np.sqrt(1 + (z / _CLIP) ** 2)
-                else:
-                    z[:, touched] /= np.sqrt(1 + (z[:, touched] / _CLIP) ** 2)
-            np.clip(z, low, high, out=out[rows], casting="same_kind")
+            scale(X[rows], out[rows])
         return out
+
+    def _scaled(self, X: np.ndarray, out: np.ndarray) -> None:
+        z = X.astype(np.float64)
+        z -= self.shift
+        z /= self.scale
+        if self.kind == "robust_clip" and self.numeric.all():
+            z /= np.sqrt(1 + (z / _CLIP) ** 2)
+        elif self.kind == "robust_clip":
+            z[:, self.numeric] /= np.sqrt(1 + (z[:, self.numeric] / _CLIP) ** 2)
+        np.clip(z, -_LARGEST, _LARGEST, out=out, casting="same_kind")
+
+    def _in_bins(self, X: np.ndarray, out: np.ndarray) -> None:
+        """In single precision, which loses nothing: shifts are float32, and where x = b, (x - a) / (b - a) is 1."""
+        shift, scale, low, high = self._single
+        with np.errstate(over="ignore"):  # beside a bin that is narrow; it is clipped
+            np.take(X, self.source, axis=1, out=out, mode="clip")  # mode raise, the default, would need a copy
+            out -= shift
+            out /= scale
+            np.maximum(out, low, out=out)  # twice as fast as clip
+            np.minimum(out, high, out=out)
+
+    @cached_property
+    def _single(self) -> tuple[np.ndarray, ...]:
+        shift, scale, low, high = (known.astype(np.float32) for known in (self.shift, self.scale, self.low, self.high))
+        return shift, np.maximum(scale, np.finfo(np.float32).smallest_subnormal), low, high
 
     def to_dict(self) -> Plain:
         """Return plain data, exact to the bit through YAML and JSON."""
@@ -172,7 +187,7 @@ def _bins(X_train: np.ndarray, numeric: np.ndarray, *, beside: bool) -> tuple[np
         if beside:
             middle, spread = _robust(column)
             say = float(np.sqrt(last + 1))
-            rows.append((float(middle), float(spread) / say, j, -_CLIP * say, _CLIP * say))
+            rows.append((float(np.float32(middle)), float(spread) / say, j, -_CLIP * say, _CLIP * say))
     shift, scale, source, low, high = (np.array(column) for column in zip(*rows, strict=True))
     return shift, scale, source.astype(np.int64), low, high
 

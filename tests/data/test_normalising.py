@@ -200,6 +200,27 @@ def test_always_finite_and_kept_to_the_bit(rows, kind):
         assert again.transform(rows).tobytes() == normalizer.transform(rows).tobytes()
 
 
+@settings(deadline=None)
+@given(column=arrays.arrays(np.float32, st.integers(2, 40), elements=FLOATS, unique=True))
+def test_a_bin_is_only_begun_where_the_one_before_is_exactly_1(column):
+    """On this the sparse first layer rests, whatever single precision makes of (x - a) / (b - a)."""
+    column = np.sort(column)[:, None]
+    normalizer = fit("piecewise_linear", column)
+    with np.errstate(over="ignore"):
+        between = np.nextafter(column, np.float32(np.inf)).clip(max=np.float32(1e30))
+    for values in (column, between):
+        found = normalizer.transform(values)
+        assert ((found[:, 1:] == 0) | (found[:, :-1] == 1)).all()
+
+
+def test_columns_of_one_bin_each_are_scaled_in_place():
+    rows = RANDOM.integers(0, 2, (400, 3)).astype(np.float32) * 5 + 2
+    normalizer = fit("piecewise_linear", rows)
+    again = rows.copy()
+    assert normalizer.transform(again, out=again) is again
+    np.testing.assert_array_equal(again, (rows - 2) / 5)
+
+
 def test_nonsense_is_refused():
     with pytest.raises(DataError, match="normalize: 'standrad' is not known; did you mean 'standard'"):
         fit("standrad")
