@@ -425,7 +425,8 @@ class SearchRun:
         failed = len(failures)
         winner = record.best()
         if winner is None:
-            first = results[failures[0]].error if failures else "none was finished in time"
+            unscored = "no dev score is a finite number" if results else "none was finished in time"
+            first = results[failures[0]].error if failures else unscored
             raise NoValidTrialError(
                 f"{self._folder}: no trial has a score ({failed} of {len(results)} failed: {first})"
             )

@@ -20,6 +20,7 @@ from hpsearch.data.values import as_float64, as_text, is_number, is_text, positi
 from hpsearch.errors import DataError
 
 LARGEST = 1e30  # well inside float32, with room for differences and scaling
+FINE = 1e-4
 _MOST_LEVELS = 50
 _LEAST_SHARE = 0.001
 _TRUE, _FALSE = ("true", "t", "yes", "y", "1", "1.0"), ("false", "f", "no", "n", "0", "0.0")
@@ -29,6 +30,20 @@ def _middle(numbers: np.ndarray) -> float:
     """Median of the numbers that are there; 0 when none is."""
     present = numbers[~np.isnan(numbers)]
     return float(np.median(np.clip(present, -LARGEST, LARGEST))) if present.size else 0.0
+
+
+def origin_of(numbers: np.ndarray) -> float:
+    """What is subtracted from numbers (rows,), NaN where missing, before single precision rounds them; mostly 0.
+
+    It is their median, as of times in seconds since 1970, where the distance of two float32 numbers there is more than
+    FINE of how far the numbers are apart.
+    """
+    present = np.clip(numbers[~np.isnan(numbers)], -LARGEST, LARGEST)
+    if not present.size:
+        return 0.0
+    low, middle, high = np.quantile(present, (0.25, 0.5, 0.75))
+    spread = high - low or np.ptp(present)
+    return float(middle) if np.spacing(np.float32(abs(middle))) > FINE * spread > 0 else 0.0
 
 
 def _write(numbers: np.ndarray, fill: float, out: np.ndarray) -> None:
@@ -47,18 +62,22 @@ def _refuse(values: pl.Series, bad: np.ndarray, allowed: str) -> None:
 
 @dataclass(frozen=True)
 class Number:
-    """Integers and floats: missing values take the training median, and a second feature marks them."""
+    """Integers and floats: missing values take the training median, and a second feature marks them.
+
+    The feature is the number less `origin`.
+    """
 
     kind: ClassVar[str] = "numeric"
     name: str
     fill: float
     marked: bool
+    origin: float = 0.0
 
     @classmethod
     def fit(cls, values: pl.Series) -> Number:
         """Learn the median and whether values are missing."""
         numbers = as_float64(values)
-        return cls(values.name, _middle(numbers), bool(np.isnan(numbers).any()))
+        return cls(values.name, _middle(numbers), bool(np.isnan(numbers).any()), origin_of(numbers))
 
     @property
     def names(self) -> list[str]:
@@ -73,18 +92,20 @@ class Number:
     def encode(self, values: pl.Series, out: np.ndarray) -> None:
         """Write the features. Raises DataError at text that is no number."""
         numbers = _numbers(values)
-        _write(numbers, self.fill, out[:, 0])
+        _write(numbers - self.origin if self.origin else numbers, self.fill - self.origin, out[:, 0])
         if self.marked:
             out[:, 1] = np.isnan(numbers)
 
     def to_dict(self) -> Plain:
         """Plain data."""
-        return {"kind": self.kind, "name": self.name, "fill": self.fill, "marked": self.marked}
+        known = {"kind": self.kind, "name": self.name, "fill": self.fill, "marked": self.marked}
+        return known | ({"origin": self.origin} if self.origin else {})
 
     @classmethod
     def from_dict(cls, data: object) -> Number:
         """The inverse of `to_dict`. Raises DataError."""
-        return cls(field(data, "name", str), field(data, "fill", float), field(data, "marked", bool))
+        known = field(data, "name", str), field(data, "fill", float), field(data, "marked", bool)
+        return cls(*known, field(data, "origin", float) if "origin" in data else 0.0)
 
 
 def _numbers(values: pl.Series) -> np.ndarray:
@@ -116,7 +137,7 @@ class Flag:
         numbers = as_float64(values)
         return cls(values.name, float(_middle(numbers) > 0.5), bool(np.isnan(numbers).any()))
 
-    names, to_dict = Number.names, Number.to_dict
+    names = Number.names
 
     @property
     def numeric(self) -> list[bool]:
@@ -138,6 +159,10 @@ class Flag:
         _write(numbers, self.fill, out[:, 0])
         if self.marked:
             out[:, 1] = np.isnan(numbers)
+
+    def to_dict(self) -> Plain:
+        """Plain data."""
+        return {"kind": self.kind, "name": self.name, "fill": self.fill, "marked": self.marked}
 
     @classmethod
     def from_dict(cls, data: object) -> Flag:

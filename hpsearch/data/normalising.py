@@ -11,6 +11,7 @@
                  eq. 1). Beside the first and the last bin it goes on by as much as that bin is wide. The bins end at
                  each value of a column that has few, no more than the root of the rows and 128; otherwise at
                  quantiles of the rows, and at quantiles of the different values, for where most rows say the same.
+                 A column of one value has no bin and is 0.
     piecewise_and_linear
                  these bins, and beside the n bins of a column the robust z itself, no further out than 3, times the
                  root of n: as much say as its bins have together (compared in experiments/defaults).
@@ -175,9 +176,12 @@ def _bins(X_train: np.ndarray, numeric: np.ndarray, *, beside: bool) -> tuple[np
     rows: list[tuple[float, float, int, float, float]] = []
     for j in range(X_train.shape[1]):
         column = X_train[:, j].astype(np.float64)
-        ends = _ends(column, room) if numeric[j] else np.zeros(0)
-        if len(ends) < 2:
+        if not numeric[j]:
             rows.append((0.0, 1.0, j, -_LARGEST, _LARGEST))
+            continue
+        ends = _ends(column, room)
+        if len(ends) < 2:
+            rows.append((float(ends[0]), 1.0, j, 0.0, 0.0))  # nothing is learned of other values: 0 for them all
             continue
         last = len(ends) - 2
         rows += [

@@ -3,21 +3,25 @@
 One input for each column, (rows, 1): `double` for numbers and booleans (NaN where missing), `string` for categories (an
 empty one where missing, whole numbers without a point), and for dates one `double` for each part that the network
 uses, named column=days, column=month, ... Outputs are `probabilities` (rows, classes) and `label` (rows,), or
-`prediction` (rows, 1).
+`prediction` (rows, 1); with a line behind the name where a column has it too: `label_`.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from onnx import TensorProto, checker, helper, numpy_helper
 
-from hpsearch.data.encoders import LARGEST, Category, Date
+from hpsearch.data.encoders import LARGEST, Category, Date, Number
 from hpsearch.engine.kernels.norms import NORM_EPSILON
 from hpsearch.engine.layout import TASKS
+from hpsearch.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from hpsearch.data.encoders import Encoder
     from hpsearch.data.normalising import Normalizer
     from hpsearch.model import Member, Model
@@ -32,7 +36,11 @@ SIMPLE = {
 
 def onnx_model(model: Model) -> bytes:
     """The graph, checked, as bytes."""
-    graph = _Graph()
+    names = [name for encoder in model.preparation.encoders for name in _inputs(encoder)]
+    twice = [name for name, times in Counter(names).items() if times > 1]
+    if twice or "" in names:
+        raise ConfigError(f"column {(twice or [''])[0]!r}: ONNX wants inputs with names of their own; rename it")
+    graph = _Graph(names)
     features = [feature for encoder in model.preparation.encoders for feature in graph.encoded(encoder)]
     joined = graph.node("Concat", features, axis=1)
     inputs = {kind: graph.normalised(normalizer, joined) for kind, normalizer in model.normalizers.items()}
@@ -48,10 +56,19 @@ def onnx_model(model: Model) -> bytes:
     return made.SerializeToString()
 
 
-class _Graph:
-    """Nodes, constants and ends of a graph that is being made; values are known by names v0, v1, ..."""
+def _inputs(encoder: Encoder) -> list[str]:
+    """The names of a column's inputs."""
+    return [f"{encoder.name}={part}" for part in encoder.parts] if isinstance(encoder, Date) else [encoder.name]
 
-    def __init__(self) -> None:
+
+class _Graph:
+    """Nodes, constants and ends of a graph that is being made; values are known by names v0, v1, ...
+
+    `inputs` are the names of the inputs, which no other value gets.
+    """
+
+    def __init__(self, inputs: Collection[str]) -> None:
+        self._taken = inputs
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
         self.inputs: list[Any] = []
@@ -59,13 +76,19 @@ class _Graph:
 
     def node(self, kind: str, inputs: list[str], *, domain: str = "", name: str = "", **attributes: Any) -> str:
         """Add an operation; the name of its output."""
-        output = name or f"v{len(self.nodes)}"
+        output = self.free(name or f"v{len(self.nodes)}")
         self.nodes.append(helper.make_node(kind, inputs, [output], domain=domain, **attributes))
         return output
 
+    def free(self, name: str) -> str:
+        """The name, with a line behind it for as long as an input has it."""
+        while name in self._taken:
+            name += "_"
+        return name
+
     def constant(self, value: Any, dtype: Any) -> str:
         """Add a constant; its name."""
-        name = f"c{len(self.constants)}"
+        name = self.free(f"c{len(self.constants)}")
         self.constants.append(numpy_helper.from_array(np.array(value, dtype), name))
         return name
 
@@ -78,16 +101,14 @@ class _Graph:
         """The features of a column, each (rows, width) double, in the order of its encoder."""
         if isinstance(encoder, Category):
             return self._category(encoder)
-        if isinstance(encoder, Date):
-            names = [f"{encoder.name}={part}" for part in encoder.parts]
-            fills = encoder.fills
-        else:
-            names, fills = [encoder.name], [encoder.fill]
+        fills = encoder.fills if isinstance(encoder, Date) else [encoder.fill]
         missing, features = [], []
-        for name, fill in zip(names, fills, strict=True):
+        for name, fill in zip(_inputs(encoder), fills, strict=True):
             value = self.input(name, TensorProto.DOUBLE)
             absent = self.node("Or", [self.node("IsNaN", [value]), self.node("IsInf", [value])])
             filled = self.node("Where", [absent, self.constant(fill, np.float64), value])
+            if isinstance(encoder, Number) and encoder.origin:
+                filled = self.node("Sub", [filled, self.constant(encoder.origin, np.float64)])
             ends = [self.constant(end, np.float64) for end in (-LARGEST, LARGEST)]
             features.append(self.node("Clip", [filled, *ends]))
             missing.append(absent)
@@ -158,16 +179,16 @@ class _Graph:
         if target.task == "regression":
             value = self.node("Cast", [self.node("Sum", voted)], to=TensorProto.DOUBLE)
             scaled = self.node("Mul", [value, self.constant(target.sd, np.float64)])
-            self.node("Add", [scaled, self.constant(target.mean, np.float64)], name="prediction")
-            self.outputs.append(helper.make_tensor_value_info("prediction", TensorProto.DOUBLE, ["rows", 1]))
+            predicted = self.node("Add", [scaled, self.constant(target.mean, np.float64)], name="prediction")
+            self.outputs.append(helper.make_tensor_value_info(predicted, TensorProto.DOUBLE, ["rows", 1]))
             return
-        self.node("Sum", voted, name="probabilities")
-        winner = self.node("ArgMax", ["probabilities"], axis=1, keepdims=0)
+        probabilities = self.node("Sum", voted, name="probabilities")
+        winner = self.node("ArgMax", [probabilities], axis=1, keepdims=0)
         texts = all(isinstance(one, str) for one in target.classes)
         names = self.constant(target.classes, object if texts else np.int64)
-        self.node("Gather", [names, winner], name="label")
+        label = self.node("Gather", [names, winner], name="label")
         kind = TensorProto.STRING if texts else TensorProto.INT64
         self.outputs += [
-            helper.make_tensor_value_info("label", kind, ["rows"]),
-            helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["rows", len(target.classes)]),
+            helper.make_tensor_value_info(label, kind, ["rows"]),
+            helper.make_tensor_value_info(probabilities, TensorProto.FLOAT, ["rows", len(target.classes)]),
         ]

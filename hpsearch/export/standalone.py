@@ -81,7 +81,8 @@ def numeric(column, values):
     """A number, the median where it is missing, and a mark for that."""
     numbers = np.array([number(value) for value in values])
     missing = ~np.isfinite(numbers)
-    features = [np.clip(np.where(missing, column["fill"], numbers), -LARGEST, LARGEST)]
+    known = np.where(missing, column["fill"], numbers) - column.get("origin", 0.0)
+    features = [np.clip(known, -LARGEST, LARGEST)]
     return np.stack(features + [missing.astype(float)] * column["marked"], axis=1)
 
 
@@ -211,7 +212,7 @@ def read(path):
         for row in rows:
             if row and len(row) != len(names):
                 raise ValueError(f"line {rows.line_num} has {len(row)} cells, the header has {len(names)}")
-            cells += [row] if row else []
+            cells += [[cell.strip() for cell in row]] if row else []
     return {name: [row[place] for row in cells] for place, name in enumerate(names)}
 
 

@@ -44,6 +44,20 @@ def test_numbers_take_the_training_median_and_mark_the_gaps():
     assert features(whole, n=[None, 4]) == [[2], [4]]
 
 
+def test_numbers_far_from_0_keep_their_differences():
+    """In single precision, where 1.6e9 and 1.6e9 + 60 are one number, their median is subtracted first."""
+    minutes = [1.6e9 + 60 * i for i in range(9)]
+    encoder = Number.fit(pl.Series("t", [*minutes, None]))
+    assert (encoder.origin, encoder.fill) == (minutes[4], minutes[4])
+    out = np.empty((3, 2), np.float32)
+    encoder.encode(pl.Series("t", [minutes[0], None, minutes[5]]), out)
+    assert out.tolist() == [[-240, 0], [0, 1], [60, 0]]
+    assert Number.from_dict(encoder.to_dict()) == encoder
+    near = Number.fit(pl.Series("year", [1990, 1995, 2000, 2005]))
+    assert near.origin == 0
+    assert "origin" not in near.to_dict()
+
+
 def test_numbers_may_be_written_otherwise_in_new_rows():
     preparation = fitted(table(n=[1, 2, 5]))
     assert features(preparation, n=[1.5]) == [[1.5]]

@@ -26,7 +26,10 @@ ROWS = 240
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
-    """Numbers, gaps, booleans, categories with rare and missing levels, ISO and local dates; two targets."""
+    """Numbers, gaps, booleans, categories with rare and missing levels, ISO and local dates; two targets.
+
+    `v1` and `c0` are what values inside an ONNX graph are called; `v1` loses all in single precision.
+    """
     chance = np.random.default_rng(0)
     towns = np.array(["Paris", "Rome", "São Paulo", 'a "quoted", one', "7"])
     days = np.datetime64("2020-01-01") + chance.integers(0, 900, ROWS)
@@ -44,6 +47,8 @@ def table(tmp_path_factory):
             ],
             "kind": chance.choice(["no", "yes", "perhaps"], ROWS),
             "price": 500 + 40 * chance.normal(size=ROWS),
+            "v1": [None if i % 17 == 0 else 1.6e9 + v for i, v in enumerate(chance.normal(size=ROWS))],
+            "c0": [f" {v} " for v in chance.choice(["red", "green"], ROWS)],
         }
     )
     file = tmp_path_factory.mktemp("table") / "table.csv"
@@ -211,6 +216,33 @@ def test_onnx_predicts_the_same_values(make_model, table):
     np.testing.assert_allclose(found, wanted(model, table), atol=CLOSE * model.preparation.target.sd)
 
 
+def small_model(folder, header, cells, target):
+    """A model without hidden layers of a small table with these columns, and the table."""
+    table = folder / "small.csv"
+    lines = [cells.format(i=i, c="ab"[i % 2], day=1 + i % 28) for i in range(60)]
+    table.write_text("\n".join([header, *lines]) + "\n")
+    data = load_dataset(table, target=target)
+    metric = "log_loss" if data.classes else "rmse"
+    network = Network({"layers": 0}, n_inputs=data.n_inputs, n_outputs=data.n_outputs, task=data.task, metric=metric)
+    weights = np.linspace(-1, 1, network.vector_size).astype(np.float32)
+    return Model.of(0, [Member(0, 0, network, weights)], data, metric), table
+
+
+def test_onnx_outputs_give_way_to_columns_of_their_name(tmp_path):
+    model, table = small_model(tmp_path, "label,probabilities,label_,y", "{i}.5,{day}.25,{day},{c}", "y")
+    found = run_onnx(model, table)
+    assert list(found) == ["label__", "probabilities_"]
+    np.testing.assert_allclose(found["probabilities_"], wanted(model, table), atol=CLOSE)
+    model, table = small_model(tmp_path, "prediction,price", "{i}.5,{i}.25", "price")
+    np.testing.assert_allclose(run_onnx(model, table)["prediction_"], wanted(model, table), rtol=CLOSE)
+
+
+def test_onnx_inputs_of_one_name_are_refused(tmp_path):
+    model, _ = small_model(tmp_path, "seen,seen=days,y", "2020-01-{day:02d},{i}.5,{c}", "y")
+    with pytest.raises(ConfigError, match="column 'seen=days': ONNX wants inputs with names of their own"):
+        exported(model, ".onnx")
+
+
 NETWORKS = (
     {"normalize": "standard", "activation": "tanh"},
     {"normalize": "piecewise_linear", "activation": "relu", "output": "logistic"},
@@ -272,8 +304,8 @@ def test_names_cannot_break_out_of_the_file(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("size,age,member,town,code,seen,when\n1,2\n", "line 2 has 2 cells, the header has 7"),
-        ("size,age,member,town,code,seen,when\n1,2,true,Rome,x,no date,01.01.2020 10:00\n", "no date"),
+        ("size,age,member,town,code,seen,when,v1,c0\n1,2\n", "line 2 has 2 cells, the header has 9"),
+        ("size,age,member,town,code,seen,when,v1,c0\n1,2,true,Rome,x,no date,01.01.2020 10:00,1,red\n", "no date"),
     ],
 )
 def test_the_numpy_file_refuses_what_it_cannot_read_in_one_line(make_model, tmp_path, text, message):
