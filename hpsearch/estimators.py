@@ -15,6 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from hpsearch.config import default_constants
+from hpsearch.data.encoders import LARGEST, origin_of
 from hpsearch.data.normalising import Normalizer
 from hpsearch.data.parts import Part, empty_labels, empty_targets
 from hpsearch.engine.network import STREAMS, Network, Training, start_engine
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Self
 
-LARGEST = 1e30  # well inside float32
 FEWEST_TO_SPLIT = 20  # with fewer rows the training rows judge their own network
 NOT_OF_THE_NETWORK = ("random_state", "validation_fraction", "normalize")
 
@@ -91,10 +91,13 @@ class _Network(BaseEstimator):
 
     def _fit(self, X: np.ndarray, labels: np.ndarray, targets: np.ndarray, outputs: int, task: str) -> Self:
         """Train on inputs (rows, features) and labels (rows,) or standardised targets (rows, 1)."""
+        if not 0 <= self.validation_fraction < 1:
+            raise ValueError(f"validation_fraction: {self.validation_fraction!r} is not from 0 on and below 1")
         start_engine()
         chance = check_random_state(self.random_state)
         train, dev = _split(len(X), labels, self.validation_fraction, chance)
-        features = np.clip(X, -LARGEST, LARGEST).astype(np.float32)
+        self._origins = np.array([origin_of(column) for column in X[train].T])
+        features = self._features(X)
         self._normalizer = Normalizer.fit(self.normalize, features[train], np.ones(X.shape[1], bool))
         inputs = self._normalizer.transform(features)
 
@@ -129,12 +132,15 @@ class _Network(BaseEstimator):
         given = {name: value for name, value in self.get_params().items() if name not in NOT_OF_THE_NETWORK}
         return {name: usual[name] if value == "auto" and name in usual else value for name, value in given.items()}
 
+    def _features(self, X: np.ndarray) -> np.ndarray:
+        return np.clip(X - self._origins, -LARGEST, LARGEST).astype(np.float32)
+
     def _outputs(self, X: Any) -> np.ndarray:
         """The network's outputs (rows, outputs) for rows as they were given to `fit`."""
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=np.float64)
         start_engine()
-        inputs = self._normalizer.transform(np.clip(X, -LARGEST, LARGEST).astype(np.float32))
+        inputs = self._normalizer.transform(self._features(X))
         return self._network.predict(self._weights, Part(inputs, empty_labels(), empty_targets()))[0]
 
 

@@ -61,3 +61,19 @@ def test_one_class_and_a_wrong_word_are_refused():
         hpsearch.MLPClassifier(**QUICK).fit(X, np.zeros(len(y)))
     with pytest.raises(Exception, match="activation: 'magic' is not one of its values"):
         hpsearch.MLPClassifier(activation="magic").fit(X, y)
+
+
+def test_large_offsets_and_constant_columns_do_no_harm():
+    """1e9 takes all but 2 ** 6 of a float32, and a constant of that size would be an input of that size."""
+    X, y = load_wine(return_X_y=True)
+    far = np.concatenate([X + 1e9, np.full((len(X), 1), 1.6e9)], axis=1)
+    for normalize in ("robust_clip", "piecewise_linear", "piecewise_and_linear"):
+        model = hpsearch.MLPClassifier(**QUICK, normalize=normalize, random_state=0).fit(far, y)
+        assert model.score(far, y) > 0.95
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0, 7])
+def test_a_share_of_all_rows_or_less_than_none_cannot_be_set_aside(share):
+    X, y = load_wine(return_X_y=True)
+    with pytest.raises(ValueError, match="validation_fraction"):
+        hpsearch.MLPClassifier(validation_fraction=share).fit(X, y)

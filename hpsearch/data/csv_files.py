@@ -31,17 +31,17 @@ _DECIMAL = re.compile(r"\s*[-+]?\d*\.\d+([eE][-+]?\d+)?\s*")
 _DECIMAL_COMMA = r"^[-+]?\d+,\d+$"
 
 
-def read_csv(path: Path) -> pl.DataFrame:
+def read_csv(path: Path, fewest: int = 2) -> pl.DataFrame:
     """Read a `.csv` or `.tsv` file, perhaps gzipped, into a frame of numbers, booleans, dates and text.
 
     Raises:
-        DataError: no table with a header and at least one row and two columns can be read from it.
+        DataError: no table with a header and at least one row and `fewest` columns can be read from it.
     """
     content = _unzipped(path) if path.suffix.lower() == ".gz" else None
     with _stream(path, content) as stream:
         _refuse_foreign_bytes(path, stream)
     with _text(path, content) as text:
-        names, separator = _header(path, text)
+        names, separator = _header(path, text, fewest)
     frame = _parse(path, content, separator)
     if frame.width != len(names):
         raise DataError(f"{path}: the header line cannot be read; is a quote in it not closed?")
@@ -54,7 +54,7 @@ def read_csv(path: Path) -> pl.DataFrame:
 
 
 def read_csv_blocks(path: Path, rows: int) -> Iterator[pl.DataFrame]:
-    """Read a large plain file some `rows` rows at a time, with no more than that in memory.
+    """Read a large plain file of one or more columns some `rows` rows at a time, with no more than that in memory.
 
     What a column holds is judged anew in each block, so one block may have numbers where another has text; what a model
     was trained on decides how it reads them. Raises DataError as `read_csv` does.
@@ -62,7 +62,7 @@ def read_csv_blocks(path: Path, rows: int) -> Iterator[pl.DataFrame]:
     with _stream(path, None) as stream:
         _refuse_foreign_bytes(path, stream)
     with _text(path, None) as text:
-        names, separator = _header(path, text)
+        names, separator = _header(path, text, fewest=1)
     whole = pl.scan_csv(path, separator=separator, infer_schema=False, null_values=list(MISSING_WORDS), glob=False)
     blank, start = None, 0
     try:
@@ -239,8 +239,7 @@ def _without_blank_lines(frame: pl.DataFrame, path: Path, content: bytes | None,
 def typed(column: pl.Series, separator: str = ",") -> pl.Series:
     """Text without spaces around it, or the numbers, booleans or ISO dates that it is."""
     text = column.str.strip_chars()
-    if not (text == column).all():
-        text = text.set(text.is_in(list(MISSING_WORDS)), None)
+    text = text.set(text.is_in(list(MISSING_WORDS)), None)
     if text.count() and text.drop_nulls().is_in(list(_BOOLEANS)).all():
         return text.replace_strict(_BOOLEANS, default=None, return_dtype=pl.Boolean)
     number = _as_number(text, decimal_comma=separator == ";")

@@ -102,7 +102,7 @@ def read_table(source: str | Path) -> pl.DataFrame:
 
 
 def read_blocks(source: str | Path, rows: int) -> Iterator[pl.DataFrame]:
-    """Read as `read_table`, some `rows` rows at a time.
+    """Read as `read_table`, some `rows` rows at a time; inputs alone, in one column or more, will do.
 
     Of a Parquet file and of a large plain text file (LARGE_BYTES) no more than that is held in memory.
     """
@@ -111,7 +111,7 @@ def read_blocks(source: str | Path, rows: int) -> Iterator[pl.DataFrame]:
         yield from map(_plain, read_csv_blocks(path, rows))
         return
     if not path.name.lower().endswith(".parquet"):
-        frame = read_table(source)
+        frame = _read(source, labelled=False)[0]
         yield from (frame[start : start + rows] for start in range(0, frame.height, rows))
         return
     found = 0
@@ -128,6 +128,10 @@ def read_blocks(source: str | Path, rows: int) -> Iterator[pl.DataFrame]:
 
 def read_images(source: str | Path) -> tuple[pl.DataFrame, tuple[int, ...] | None]:
     """Do as `read_table`, and tell the shape (h, w) or (h, w, c) of a row where the source says it; else None."""
+    return _read(source, labelled=True)
+
+
+def _read(source: str | Path, *, labelled: bool) -> tuple[pl.DataFrame, tuple[int, ...] | None]:
     path = resolve(source)
     name = path.name.lower()
     reader = next((read for suffix, read in _READERS.items() if name.endswith(suffix)), None)
@@ -136,18 +140,18 @@ def read_images(source: str | Path) -> tuple[pl.DataFrame, tuple[int, ...] | Non
         hint = _HELP.get(kind, f"allowed: {', '.join(SUFFIXES)}")
         raise DataError(f"{path}: {f'{kind} files are' if kind else 'a file without an extension is'} not read; {hint}")
     try:
-        found = reader(path)
+        found = reader(path, labelled)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
     frame, image_shape = found if isinstance(found, tuple) else (found, _IMAGES.get(str(source)))
-    if frame.width < 2:
+    if frame.width < 1 + labelled:
         raise DataError(f"{path}: only {frame.width} column found; inputs and a target are needed")
     if frame.height == 0:
         raise DataError(f"{path}: there is no row of data")
     return _plain(frame), image_shape
 
 
-def _read_parquet(path: Path) -> pl.DataFrame:
+def _read_parquet(path: Path, _labelled: bool) -> pl.DataFrame:  # noqa: FBT001 - as all of _READERS
     try:
         return pl.read_parquet(path)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError) as error:
@@ -156,9 +160,9 @@ def _read_parquet(path: Path) -> pl.DataFrame:
 
 
 _READERS = {
-    **dict.fromkeys((".csv", ".tsv", ".csv.gz", ".tsv.gz"), read_csv),
+    **dict.fromkeys((".csv", ".tsv", ".csv.gz", ".tsv.gz"), lambda path, labelled: read_csv(path, 1 + labelled)),
     ".parquet": _read_parquet,
-    ".npz": read_npz,
+    ".npz": lambda path, labelled: read_npz(path, labelled=labelled),
 }
 
 

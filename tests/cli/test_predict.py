@@ -27,6 +27,39 @@ def test_blocks_are_the_table(wine_files, tmp_path, name):
     assert pl.concat(blocks).equals(read_table(tmp_path / name))
 
 
+def test_rows_to_predict_need_no_target_and_no_second_column(tmp_path):
+    """Arrays that are called otherwise, too; a search still says what it misses."""
+    X = np.arange(6.0).reshape(3, 2)
+    for names in ({"X": X}, {"data": X}, {"rows": X, "note": np.array(["a"])}):
+        np.savez(tmp_path / "x.npz", **names)
+        (block,) = read_blocks(tmp_path / "x.npz", 10)
+        assert block.to_dict(as_series=False) == {"x0": [0, 2, 4], "x1": [1, 3, 5]}
+        with pytest.raises(DataError, match="and a 1-D array of equal length as y are needed"):
+            read_table(tmp_path / "x.npz")
+    np.savez(tmp_path / "x.npz", X=X, y=np.arange(3))
+    assert next(read_blocks(tmp_path / "x.npz", 10)).columns == ["x0", "x1", "y"]
+    np.savez(tmp_path / "x.npz", y=np.arange(3))
+    with pytest.raises(DataError, match="as X are needed; found 'y'"):
+        next(read_blocks(tmp_path / "x.npz", 10))
+    (tmp_path / "x.csv").write_text("size\n1.5\n2\n")
+    assert next(read_blocks(tmp_path / "x.csv", 10)).to_dict(as_series=False) == {"size": [1.5, 2]}
+    with pytest.raises(DataError, match="only one column found"):
+        read_table(tmp_path / "x.csv")
+
+
+def test_a_model_of_one_column_predicts_a_file_of_that_column(hpsearch, tmp_path, monkeypatch):
+    rows = "\n".join(f"{i / 7},{'ab'[i % 3 == 0]}" for i in range(60))
+    (tmp_path / "t.csv").write_text(f"size,y\n{rows}\n")
+    search = ("random", "t.csv", "-n", 1, "--epochs", 1, "--finalists", 0, "-j", 1, "-q", "-o", "run")
+    assert hpsearch(*search)[0] == 0
+    (tmp_path / "new.csv").write_text("size\n1\n2\n")
+    small = hpsearch("predict", "run", "new.csv")
+    assert small[0] == 0
+    assert small[1].count("\n") == 3
+    monkeypatch.setattr(reading, "LARGE_BYTES", 0)
+    assert hpsearch("predict", "run", "new.csv") == small
+
+
 @pytest.mark.parametrize("name", ["wine.parquet", "wine.csv", "wine"])
 def test_block_after_block_is_all_at_once(hpsearch, run_folder, wine_files, monkeypatch, name):
     assert hpsearch("predict", run_folder, name, "-o", "whole.csv")[0] == 0
