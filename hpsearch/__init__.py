@@ -6,6 +6,11 @@ it is used, so that the command starts fast.
 """
 
 import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hpsearch.api import Run, load, search
+    from hpsearch.estimators import MLPClassifier, MLPRegressor
 
 __version__ = "0.1.0"
 __all__ = ["MLPClassifier", "MLPRegressor", "Run", "load", "search"]
@@ -16,3 +21,7 @@ def __getattr__(name: str) -> object:
     if name in __all__:
         return getattr(importlib.import_module(_HOMES.get(name, "hpsearch.api")), name)
     raise AttributeError(f"module 'hpsearch' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

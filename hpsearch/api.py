@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import html
+import multiprocessing
 import sys
 import time
+from collections.abc import Mapping
+from decimal import Decimal
 from functools import cached_property
+from math import isnan
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -22,10 +27,8 @@ from hpsearch.report.verdict import judge
 from hpsearch.run_directory.record import RunRecord
 from hpsearch.run_directory.results import csv_text, describe_best, trial_columns, trial_row
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 SHOWN = 5  # trials in a notebook
+CELLS = (bool, int, float, Decimal, str, dt.date, dt.timedelta, dt.time, np.generic)  # that a column may hold
 
 
 def search(
@@ -65,8 +68,12 @@ def search(
     """
     if strategy not in ("grid", "random", "evolve", "panda"):
         raise ConfigError(f"strategy: {strategy!r} is not known; grid, random, evolve or panda")
-    if n_jobs is not None and n_jobs < 1:
-        raise ConfigError(f"n_jobs: {n_jobs} is not a number of processes")
+    if n_jobs is not None and not (isinstance(n_jobs, int) and n_jobs >= 1):
+        raise ConfigError(f"n_jobs: {n_jobs!r} is not a number of processes; None: as many as there are CPUs")
+    if progress not in list(ProgressStyle):
+        raise ConfigError(f"progress: {progress!r} is not known; {', '.join(ProgressStyle)}")
+    if multiprocessing.current_process().daemon:
+        raise ConfigError("search: a daemonic process, as those of a Pool, may start no others; use an executor's")
     began = time.monotonic()
     folder = Path(out) if out is not None else Path("runs") / f"python-{strategy}"
     source = folder.with_name(f"{folder.name}.parquet")
@@ -74,8 +81,13 @@ def search(
     source.parent.mkdir(parents=True, exist_ok=True)
     kept = source.read_bytes() if source.exists() else None
     frame.write_parquet(source)
-    overrides = {"strategy.name": strategy, "data.target": target, "budget.trials": n_trials, "space": space}
-    overrides |= {name.replace("__", "."): value for name, value in settings.items()}
+    overrides = {
+        "strategy.name": strategy,
+        "data.target": target,
+        "budget.trials": _plain(n_trials),
+        "space": _plain(space),
+    }
+    overrides |= {name.replace("__", "."): _plain(value) for name, value in settings.items()}
     known = {name: value for name, value in overrides.items() if value is not None}
     style = ProgressStyle(progress)
     quiet = style is ProgressStyle.NONE
@@ -178,6 +190,15 @@ class Run:
         return f"<p>{html.escape(repr(self))}</p><table><tr>{head}</tr>{rows}</table>"
 
 
+def _plain(value: Any) -> Any:
+    """The same as a study file could say it: numbers of NumPy as Python's, all that is a row of values as a list."""
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    return [_plain(one) for one in value] if isinstance(value, list | tuple | range) else value
+
+
 def _cell(value: Any) -> str:
     return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
@@ -196,14 +217,30 @@ def _raw_frame(X: Any) -> pl.DataFrame:
     array = np.asarray(X)
     if array.ndim != 2:
         raise ConfigError(f"X: rows and columns are needed, it has {array.ndim} dimensions")
-    return pl.DataFrame({f"x{i}": np.ascontiguousarray(column) for i, column in enumerate(array.T)})
+    return pl.DataFrame({f"x{i}": _column(np.ascontiguousarray(column)) for i, column in enumerate(array.T)})
 
 
 def _column(values: Any) -> pl.Series:
+    """Values (rows,) as they are, gaps of any kind as null, and of mixed kinds as text."""
     if isinstance(values, pl.Series):
         return values
     array = np.asarray(values)
-    return pl.Series(array.tolist()) if array.dtype == object else pl.Series(array)
+    if array.ndim != 1:
+        raise ConfigError(f"a column or y has {array.ndim} dimensions; one is needed")
+    if array.dtype != object and array.dtype.kind in "biufUMm":
+        return pl.Series(array)
+    cells = [None if _is_gap(cell) else cell for cell in array.tolist()]
+    kinds = {type(cell) for cell in cells if cell is not None}
+    if strange := sorted(kind.__name__ for kind in kinds if not issubclass(kind, CELLS)):
+        raise ConfigError(f"a column or y holds {strange[0]}; numbers, text, booleans or dates are needed")
+    if len(kinds) > 1 and not kinds <= {int, float}:
+        cells = [None if cell is None else str(cell) for cell in cells]
+    return pl.Series(cells)
+
+
+def _is_gap(cell: Any) -> bool:
+    """None, NaN, and what pandas calls NA and NaT, without pandas."""
+    return cell is None or type(cell).__name__ in ("NAType", "NaTType") or (isinstance(cell, float) and isnan(cell))
 
 
 def _table(X: Any, y: Any) -> tuple[pl.DataFrame, str]:

@@ -217,7 +217,11 @@ class Model:
         Probabilities (rows, classes) float32, or values (rows, 1) in units of the standardised target; and the support
         of each class, if all networks have the logistic output.
         """
-        starts = range(0, max(len(features), 1), BLOCK_ROWS)
+        if not len(features):
+            shares = np.zeros((0, len(self.classes) or 1), np.float32)
+            logistic = all(member.network.hyperparameters["output"] == "logistic" for member in self.members)
+            return shares, shares if logistic else None
+        starts = range(0, len(features), BLOCK_ROWS)
         blocks = [self._outputs(features[start : start + BLOCK_ROWS]) for start in starts]
         scores, supports = zip(*blocks, strict=True)
         return np.concatenate(scores), None if supports[0] is None else np.concatenate(supports)

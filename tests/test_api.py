@@ -1,14 +1,19 @@
 """Searches out of Python: the same study as the command's, and the run as tables and a model."""
 
+import ast
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 
 import hpsearch
+from hpsearch import api
 from hpsearch.errors import ConfigError, DataError, RunError
 
 SMALL = {"n_trials": 4, "n_jobs": 1, "budget__epochs": 6, "progress": "none", "finalists__top": 0}
@@ -93,6 +98,12 @@ def test_any_kind_of_table_and_target(tmp_path):
         ({"X": np.zeros(3)}, ConfigError, "it has 1 dimensions"),
         ({"strategy": "magic"}, ConfigError, "strategy: 'magic' is not known"),
         ({"n_jobs": 0}, ConfigError, "n_jobs: 0"),
+        ({"n_jobs": "auto"}, ConfigError, "n_jobs: 'auto' is not a number of processes"),
+        ({"progress": "fancy"}, ConfigError, "progress: 'fancy' is not known; auto, bar, plain, none"),
+        ({"X": {"a": [[1, 2]] * 200}}, ConfigError, "a column or y has 2 dimensions"),
+        ({"X": np.array([[{}]] * 200)}, ConfigError, "a column or y holds dict; numbers, text"),
+        ({"X": np.full((200, 2), 1j)}, ConfigError, "a column or y holds complex; numbers, text"),
+        ({"X": pd.DataFrame({"a": pd.period_range("2020", periods=200)})}, ConfigError, "a column or y holds Period"),
         ({"metric": "rmse"}, ConfigError, "'rmse' does not fit classification"),
         ({"budget__epoch": 3}, ConfigError, "budget.epoch: there is no such key; did you mean"),
         ({"space": {"units": {"low": 9, "high": 1}}}, ConfigError, "units"),
@@ -144,3 +155,73 @@ def test_dates_in_texts_are_dates_as_in_a_file(tmp_path):
     subprocess.run([sys.executable, "-m", "hpsearch", *map(str, words)], check=True, capture_output=True)
     assert (tmp_path / "same/trials.csv").read_bytes() == (run.folder / "trials.csv").read_bytes()
     assert len(run.predict(table.drop("y"))) == 80
+
+
+def test_whatever_pandas_calls_a_gap_is_missing():
+    """Columns of every kind that it has, with the same values as its CSV file would have."""
+    frame = pd.DataFrame(
+        {
+            "text": ["a", np.nan, " b "],
+            "object": ["x", pd.NA, None],
+            "flag": pd.array([True, pd.NA, False], dtype="boolean"),
+            "string": pd.array(["q", pd.NA, "NA"], dtype="string"),
+            "mixed": [1, "a", 2.5],
+            "count": pd.array([1, None, 3], dtype="Int64"),
+            "level": pd.Categorical(["u", "v", None]),
+            "day": pd.to_datetime(["2020-01-01", None, "2021-05-05"]),
+            "number": pd.Series([1.5, 2, np.nan], dtype=object),
+        }
+    )
+    found = api._frame(frame)
+    assert found.select("text", "object", "flag", "string", "mixed", "level", "number").to_dict(as_series=False) == {
+        "text": ["a", None, "b"],
+        "object": ["x", None, None],
+        "flag": [True, None, False],
+        "string": ["q", None, None],
+        "mixed": ["1", "a", "2.5"],
+        "level": ["u", "v", None],
+        "number": [1.5, 2, None],
+    }
+    np.testing.assert_array_equal(found["count"].to_numpy(), [1, np.nan, 3])
+    assert [day and day.isoformat()[:10] for day in found["day"]] == ["2020-01-01", None, "2021-05-05"]
+    numbers = api._frame(np.array([[1, 2.5], [3, 4]], object))
+    assert numbers.to_dict(as_series=False) == {"x0": [1, 3], "x1": [2.5, 4]}
+
+
+def test_a_word_for_missing_is_one_in_every_column():
+    for others in (["a", "b"], ["a ", "b"]):
+        assert api._frame({"c": ["", "NA", *others]})["c"].to_list() == [None, None, "a", "b"]
+
+
+def test_a_search_in_a_thread_and_one_in_a_daemonic_process(rows, tmp_path):
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(hpsearch.search, *rows, **SMALL, out=tmp_path / "run").result()
+    assert found.trials.height == 4
+    with get_context("spawn").Pool(1) as pool, pytest.raises(ConfigError, match="a daemonic process"):
+        pool.apply(hpsearch.search, rows, SMALL | {"out": tmp_path / "other"})
+
+
+def test_values_of_numpy_and_tuples_are_settings_too(rows, tmp_path):
+    plain = {"units": [4, 8], "learning_rate": {"low": 0.001, "high": 0.5, "log": True}}
+    other = {
+        "units": np.array([4, 8]),
+        "learning_rate": {"low": np.float64(0.001), "high": np.float32(0.5), "log": True},
+    }
+    runs = [
+        hpsearch.search(*rows, **SMALL | {"n_trials": np.int64(2)}, space=space, out=tmp_path / name)
+        for name, space in (("plain", plain), ("other", other))
+    ]
+    assert runs[0].trials.equals(runs[1].trials)
+
+
+def test_no_rows_have_no_predictions(run, rows):
+    X, _ = rows
+    assert run.predict(X[:0]).shape == (0,)
+    assert run.predict_proba(X[:0]).shape == (0, 2)
+
+
+def test_tools_find_the_public_names():
+    assert set(hpsearch.__all__) < set(dir(hpsearch))
+    tree = ast.parse(Path(hpsearch.__file__).read_text(encoding="utf-8"))
+    named = {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert set(hpsearch.__all__) < named, "for checkers of types, which never see what __getattr__ finds"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ class OrderlyEnd:
     """While active, remembers the first of the handled signals in `received`; a second one kills.
 
     A signal that was ignored when we started stays so: `nohup` and shells that start jobs in the background mean it.
+    In another thread than the main one, which alone may handle signals, it does nothing.
     """
 
     def __init__(self) -> None:
@@ -24,7 +26,7 @@ class OrderlyEnd:
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> Self:
-        for number in HANDLED:
+        for number in HANDLED if threading.current_thread() is threading.main_thread() else ():
             if signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._handle)
         return self
