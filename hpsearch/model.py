@@ -2,7 +2,8 @@
 
 On disk two files, neither of which can run code: weights.safetensors (of network n, for each layer i,
 `networks.<n>.layers.<i>.weight` (n_in, n_out) and `.bias` (n_out,), with batch norm `.gain`, `.mean` and `.variance`
-(n_out,) too) and model.yaml (everything else).
+(n_out,) too) and model.yaml (everything else). model.yaml has the checksum of the weights and, last, its own: a class
+or a bound that was changed by hand would give other predictions without a word.
 """
 
 from __future__ import annotations
@@ -35,12 +36,12 @@ if TYPE_CHECKING:
     from hpsearch.data.dataset import Dataset
     from hpsearch.trial import TrialResult
 
-FORMAT = 2
+FORMAT = 3
 WEIGHTS = "weights.safetensors"
 DESCRIPTION = "model.yaml"
 BLOCK_ROWS = 8 * EVALUATION_ROWS  # that are scaled and predicted at a time: bins of more leave the processor's cache
 PARTS = {"weight": 2, "bias": 1, "gain": 1, "mean": 1, "variance": 1}  # of a layer, with their dimensions
-KEYS = {"format", "trial", "metric", "networks", "weights_sha256", "preparation", "normalizers"}
+KEYS = {"format", "trial", "metric", "networks", "weights_sha256", "preparation", "normalizers", "sha256"}
 NETWORK_KEYS = {"trial", "repeat", "votes", "refit_epochs", "layers", "hyperparameters"}
 
 
@@ -144,7 +145,7 @@ class Model:
         weights = safetensors.numpy.save(self.tensors(), metadata={"format": "np"})
         description = self.describe() | {"weights_sha256": hashlib.sha256(weights).hexdigest()}
         write_atomically(folder / WEIGHTS, weights)
-        write_atomically(folder / DESCRIPTION, strict_yaml.dump(description).encode())
+        write_atomically(folder / DESCRIPTION, sealed(strict_yaml.dump(description).encode()))
 
     def describe(self) -> dict[str, Any]:
         """Everything but the weights, as plain data."""
@@ -164,13 +165,15 @@ class Model:
         if not path.is_file() or not (folder / WEIGHTS).is_file():
             raise RunError(f"{folder}: no model there ({DESCRIPTION} and {WEIGHTS})")
         with storage_errors(folder):
-            content = (folder / WEIGHTS).read_bytes()
+            content, described = (folder / WEIGHTS).read_bytes(), path.read_bytes()
         try:
             found = strict_yaml.read_plain(path)
         except ConfigError as error:
             raise RunError(str(error)) from None
         if not isinstance(found, dict) or found.get("format") != FORMAT or found.keys() != KEYS:
             raise RunError(f"{path}: not a model of this version of hpsearch")
+        if sealed(described.rpartition(b"sha256: ")[0]) != described:
+            raise RunError(f"{path}: it was changed after it had been written; its checksum is another one")
         if hashlib.sha256(content).hexdigest() != found["weights_sha256"]:
             raise RunError(
                 f"{folder / WEIGHTS}: not the weights that {DESCRIPTION} describes; one of the two was changed"
@@ -247,6 +250,11 @@ class Model:
         return scores, trust_marks(scores, supports)
 
 
+def sealed(text: bytes) -> bytes:
+    """The text of a description with its checksum as a last line."""
+    return text + f"sha256: {hashlib.sha256(text).hexdigest()}\n".encode()
+
+
 def mean_of(arrays: Sequence[np.ndarray], votes: Sequence[int]) -> np.ndarray:
     """The mean of arrays of one shape, each counting as often as it has votes; float32, of a single one itself."""
     if len(arrays) == 1:
@@ -316,11 +324,13 @@ def _places(network: Network) -> Iterator[tuple[str, int, tuple[int, ...]]]:
 
 
 def _flat(tensors: dict[str, np.ndarray], prefix: str, network: Network) -> np.ndarray:
-    """The engine's vector; ValueError if a tensor is missing or has another shape or type than the network wants."""
+    """The engine's vector; ValueError for a tensor that is missing, not finite, or not what the network wants."""
     weights = np.zeros(network.vector_size, np.float32)
     for name, start, shape in _places(network):
         tensor = tensors[prefix + name]
         if tensor.shape != shape or tensor.dtype != np.float32:
             raise ValueError(f"{prefix}{name} is {tensor.dtype} {tensor.shape}, not float32 {shape}")
+        if not np.isfinite(tensor).all():
+            raise ValueError(f"{prefix}{name} has numbers that are not finite")
         weights[start : start + tensor.size] = tensor.ravel()
     return weights

@@ -12,7 +12,7 @@ from hpsearch import strict_yaml
 from hpsearch.data.reading import bundled_path, read_table
 from hpsearch.data.sharing import load_shared
 from hpsearch.errors import HpsearchError, RunError, StorageError
-from hpsearch.model import DESCRIPTION, WEIGHTS, Member, Model, mean_of, saved_identity
+from hpsearch.model import DESCRIPTION, WEIGHTS, Member, Model, mean_of, saved_identity, sealed
 from hpsearch.trial import Trial, TrialSettings, reported_metrics, run_trial
 
 CONFIG = {"hidden": [24, 12], "epochs": 15, "normalize": "standard", "learning_rate": 0.01, "batch_size": 16}
@@ -57,12 +57,12 @@ def refused(folder):
 
 
 def change(folder, **changes):
-    """Write another model.yaml."""
+    """Write another model.yaml, with the checksum that goes with it."""
     found = strict_yaml.read_plain(folder / DESCRIPTION)
+    del found["sha256"]
     found |= changes
-    (folder / DESCRIPTION).write_text(
-        strict_yaml.dump({key: value for key, value in found.items() if value != "LEFT OUT"})
-    )
+    text = strict_yaml.dump({key: value for key, value in found.items() if value != "LEFT OUT"})
+    (folder / DESCRIPTION).write_bytes(sealed(text.encode()))
 
 
 def put_weights(folder, content):
@@ -345,6 +345,32 @@ def test_the_weights_of_another_network_are_refused(saved):
         assert "not a whole model" in refused(saved)
 
 
+def test_weights_that_are_no_numbers_are_refused(saved):
+    tensors = safetensors.numpy.load_file(saved / WEIGHTS)
+    tensors["networks.0.layers.1.bias"][3] = np.nan
+    put_weights(saved, safetensors.numpy.save(tensors))
+    assert "networks.0.layers.1.bias has numbers that are not finite" in refused(saved)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("classes: [", "classes: [5, "), ("trial: 4", "trial: 5"), ("marked: false", "marked: no")]
+)
+def test_a_description_that_was_edited_is_refused(saved, old, new):
+    content = (saved / DESCRIPTION).read_text()
+    assert old in content
+    (saved / DESCRIPTION).write_text(content.replace(old, new, 1))
+    assert "it was changed after it had been written" in refused(saved)
+
+
+def test_every_letter_of_the_description_counts(saved):
+    content = (saved / DESCRIPTION).read_bytes()
+    for place in range(0, len(content), 17):
+        changed = bytearray(content)
+        changed[place] ^= 1
+        (saved / DESCRIPTION).write_bytes(changed)
+        refused(saved)
+
+
 def test_new_weights_beside_an_old_description_are_no_model(saved, result, wine):
     """A crash between the two files."""
     description = (saved / DESCRIPTION).read_bytes()
@@ -355,7 +381,7 @@ def test_new_weights_beside_an_old_description_are_no_model(saved, result, wine)
     assert "one of the two was changed" in refused(saved)
 
 
-@pytest.mark.parametrize("text", ["", "4", "[]", "text", "format: 3", "format: null", "form: 1"])
+@pytest.mark.parametrize("text", ["", "4", "[]", "text", "format: 3", "format: 2", "format: null", "form: 1"])
 def test_a_description_of_something_else_is_refused(saved, text):
     (saved / DESCRIPTION).write_text(text)
     assert "not a model of this version" in refused(saved)
@@ -369,16 +395,9 @@ def test_a_description_without_one_of_its_keys_is_refused(saved, key):
 
 def test_a_description_cut_anywhere_is_an_error_of_ours(saved):
     content = (saved / DESCRIPTION).read_bytes()
-    whole = 0
     for size in range(0, len(content), 23):
         (saved / DESCRIPTION).write_bytes(content[:size])
-        try:
-            Model.load(saved)
-        except HpsearchError as error:
-            assert "\n" not in str(error)  # noqa: PT017 - whether it fails depends on the place
-        else:
-            whole += 1
-    assert whole < 3, "only the end of the last list may be missing"
+        refused(saved)
 
 
 def test_a_disk_that_takes_nothing_is_a_storage_error(tmp_path, result, wine):
