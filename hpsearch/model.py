@@ -171,7 +171,9 @@ class Model:
         except ConfigError as error:
             raise RunError(str(error)) from None
         if not isinstance(found, dict) or found.get("format") != FORMAT or found.keys() != KEYS:
-            raise RunError(f"{path}: not a model of this version of hpsearch")
+            raise RunError(
+                f"{path}: not a model of this version of hpsearch; its search, started again, writes it anew"
+            )
         if sealed(described.rpartition(b"sha256: ")[0]) != described:
             raise RunError(f"{path}: it was changed after it had been written; its checksum is another one")
         if hashlib.sha256(content).hexdigest() != found["weights_sha256"]:

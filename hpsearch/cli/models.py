@@ -11,7 +11,7 @@ import typer
 
 from hpsearch.cli.inspection import DebugOption, RunArgument
 from hpsearch.cli.printing import Format, FormatOption, print_record, readable, table_text
-from hpsearch.errors import ConfigError, DataError, RunError
+from hpsearch.errors import ConfigError, DataError, HpsearchError, RunError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hpsearch.data.parts import Part
     from hpsearch.model import Model
     from hpsearch.run_directory.record import RunRecord
+    from hpsearch.trial import TrialResult
 
 SingleOption = Annotated[
     bool, typer.Option("--single", help="Use the winner alone, although several networks vote in the run's model.")
@@ -45,12 +46,16 @@ def evaluate(
         typer.Argument(metavar="[DATA]", help="Other rows with known targets, in place of the sealed test part."),
     ] = None,
     single: SingleOption = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Do not open the training data: no constant prediction, no linear model.")
+    ] = False,
     form: FormatOption = Format.TABLE,
     debug: DebugOption = False,  # noqa: ARG001 - read by app.main
 ) -> None:
     """Open the sealed test part, or other rows, and judge the winner on it; the run notes each time that this is done.
 
-    Scores come with the interval of 95 % in which they would lie for other rows like these.
+    Scores come with the interval of 95 % in which they would lie for other rows like these, beside those of the best
+    constant prediction and of a linear model on the same rows, and the dev score that the winner was chosen by.
     """
     from hpsearch.cli.progress import say
     from hpsearch.config import StudyConfig
@@ -79,9 +84,8 @@ def evaluate(
         directory.evaluated(kept | {"at": datetime.now(UTC).isoformat(timespec="seconds")})
         record = directory.record
     found["opened"] = sum("data" not in event for event in record.evaluations)
-    found["baselines"] = _simpler(record, model)
-    first = {name.removeprefix("dev_"): value for name, value in winner.metrics.items() if name.startswith("dev_")}
-    dev = record.ensemble["scores"] if len(model.members) > 1 and record.ensemble else first
+    found["baselines"] = {} if quick else _simpler(study, record, part)
+    dev = record.ensemble["scores"] if len(model.members) > 1 and record.ensemble else _chosen_by(record, winner)
     print_record(found, form, value=found["scores"].get(record.metric), table=_judged_table(source, dev, found))
 
 
@@ -108,12 +112,31 @@ def _rows_to_judge(run: Path, source: str | None, study: StudyConfig, record: Ru
     return load_test_part(**study.data.loading(), preparation=model.preparation)
 
 
-def _simpler(record: RunRecord, model: Model) -> dict[str, dict[str, float]]:
-    """Dev scores of the best constant prediction and, where a report has trained one, of a linear model."""
-    linear = record.examinations.get(model.trial, {}).get("linear", {})
-    dev = {name.removeprefix("dev_"): value for name, value in linear.items() if name.startswith("dev_")}
-    found = {"constant": record.data.get("constant", {}), "linear": dev}
-    return {name: scores for name, scores in found.items() if scores}
+def _simpler(study: StudyConfig, record: RunRecord, part: Part) -> dict[str, dict[str, float]]:
+    """What a constant prediction and a linear model have on the same rows; nothing where the data are gone."""
+    from hpsearch.cli.progress import say
+    from hpsearch.data.dataset import load_dataset
+    from hpsearch.data.reading import sha256
+    from hpsearch.report.baselines import NORMALIZATION, simple_scores
+    from hpsearch.trial import TrialSettings
+
+    try:
+        if sha256(study.data.source) != record.data["sha256"]:
+            raise DataError(f"{study.data.source}: not the file that the search used; its checksum has changed")
+        data = load_dataset(**study.data.loading(), normalize=(NORMALIZATION,))
+    except (HpsearchError, OSError) as error:
+        say(f"nothing to compare with: {error}")
+        return {}
+    say("training a linear model to compare with (--quick: without) ...")
+    return simple_scores(data, TrialSettings(study.seed, study.metric), part)
+
+
+def _chosen_by(record: RunRecord, winner: TrialResult) -> dict[str, float]:
+    """The dev score, by metric, that the winner was chosen by: the mean of its finals, or those of its training."""
+    finals = {standing.trial: standing.mean for standing in record.standings()}
+    if winner.number in finals:
+        return {record.metric: finals[winner.number] * (-1 if record.maximize else 1)}
+    return {name.removeprefix("dev_"): value for name, value in winner.metrics.items() if name.startswith("dev_")}
 
 
 def _judged_table(source: str | None, dev: Mapping[str, float], found: dict[str, Any]) -> str:
@@ -133,7 +156,7 @@ def _judged_table(source: str | None, dev: Mapping[str, float], found: dict[str,
         ]
         for metric, value in found["scores"].items()
     ]
-    header = ["score", name, "95 %", "dev", *(f"{simple} (dev)" for simple in baselines)]
+    header = ["score", name, "95 %", "dev", *baselines]
     networks = found["networks"]
     who = f"Trial {found['trial']}" if networks == 1 else f"{networks} networks that vote"
     lines = [f"{who} on {where}", "", *_indented([header, *scores])]

@@ -76,7 +76,8 @@ def _examined(run: Path, record: RunRecord, winner: TrialResult) -> RunRecord:
     from hpsearch.data.reading import sha256
     from hpsearch.engine.network import start_engine
     from hpsearch.model import Member
-    from hpsearch.report.examination import NORMALIZATION, examine
+    from hpsearch.report.baselines import NORMALIZATION
+    from hpsearch.report.examination import examine
     from hpsearch.run_directory.directory import reopen
     from hpsearch.run_directory.record import RunRecord
     from hpsearch.trial import Trial, TrialSettings, run_trial

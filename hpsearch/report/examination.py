@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpsearch.config import default_constants
+from hpsearch.report.baselines import train_linear
 from hpsearch.report.judging import judge_rows
 from hpsearch.trial import Trial, TrialSettings, run_trial
 
@@ -34,11 +34,6 @@ FEWEST_ROWS = 20  # to train on
 MOST_CLASSES = 50  # of a confusion matrix
 MOST_POINTS = 300  # of a plot of predictions against values
 DIGITS = 5
-# Logistic regression, or the least squares of a linear one: a network without hidden layers.
-LINEAR = {
-    "layers": 0, "learning_rate": 0.01, "l2": 1e-3, "epochs": 200, "patience": 20, "normalize": "standard",
-}  # fmt: skip
-NORMALIZATION = LINEAR["normalize"]  # that the data must be prepared for, beside the winner's
 
 
 @dataclass(frozen=True)
@@ -70,8 +65,7 @@ def examine(
     dev = data.part("dev", member.normalize)
     predicted, supports = member.network.predict(member.weights, dev)
     say("training a linear model to compare with ...")
-    usual = {"batch_size": default_constants(data.rows["train"])["batch_size"]}
-    linear = run_trial(Trial(winner.number, LINEAR | usual), data, settings)
+    linear = train_linear(data, settings, winner.number)
     judged = judge_rows(data.target, dev, predicted, supports)
     if len(judged.get("classes", [])) > MOST_CLASSES:
         del judged["confusion"]

@@ -4,10 +4,17 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
 
+from hpsearch.config import StudyConfig
+from hpsearch.data import reading
+from hpsearch.data.dataset import load_dataset, load_test_part
 from hpsearch.data.reading import read_table
+from hpsearch.run_directory.record import RunRecord
 
 
 @pytest.fixture
@@ -32,7 +39,50 @@ def test_scores_have_intervals_and_classes_their_shares(hpsearch, run):
     right = sum(found["confusion"][k][k] for k in range(3))
     assert found["scores"]["accuracy"] == pytest.approx(right / 36)
     assert sum(found["trust"].values()) == 36
-    assert found["baselines"]["constant"]["log_loss"] > 1
+
+
+def test_simple_models_are_judged_on_the_same_rows(hpsearch, run):
+    """The shares of the classes in training, and scikit-learn's logistic regression, on the sealed part."""
+    code, out, err = hpsearch("evaluate", run, "-f", "json")
+    assert code == 0
+    assert "training a linear model to compare with (--quick: without)" in err
+    found = json.loads(out)["baselines"]
+    study = StudyConfig.model_validate(RunRecord.load(run).study)
+    data = load_dataset(**study.data.loading(), normalize=("standard",))
+    test = load_test_part(**study.data.loading(), preparation=data.preparation, normalizer=data.normalizers["standard"])
+    train = data.part("train", "standard")
+    shares = np.bincount(train.labels) / len(train.labels)
+    assert found["constant"]["log_loss"] == pytest.approx(log_loss(test.labels, np.tile(shares, (36, 1))))
+    assert found["constant"]["auc"] == 0.5
+    peer = LogisticRegression().fit(train.inputs, train.labels)
+    assert found["linear"]["log_loss"] == pytest.approx(
+        log_loss(test.labels, peer.predict_proba(test.inputs)), abs=0.05
+    )
+    assert found["linear"]["accuracy"] == pytest.approx(peer.score(test.inputs, test.labels), abs=0.03)
+    table = hpsearch("evaluate", run)[1]
+    assert table.splitlines()[2].split() == ["score", "test", "95", "%", "dev", "constant", "linear"]
+
+
+@pytest.mark.parametrize("data", [(), ("new.csv",)])
+def test_simple_models_are_left_out_where_the_data_are_gone(hpsearch, run, data, monkeypatch):
+    read_table("wine").write_csv("new.csv")
+    code, out, _ = hpsearch("evaluate", run, *data, "--quick", "-f", "json")
+    assert (code, json.loads(out)["baselines"]) == (0, {})
+    if data:
+        monkeypatch.setattr(reading, "BUNDLED", ())
+        code, out, err = hpsearch("evaluate", run, *data, "-f", "json")
+        assert (code, json.loads(out)["baselines"]) == (0, {})
+        assert "nothing to compare with: wine: no such file" in err
+
+
+def test_the_dev_score_is_the_one_that_the_winner_was_chosen_by(hpsearch, line_file):
+    words = ("random", line_file, "-n", 4, "--epochs", 5, "-q", "--no-ensemble", "--metric", "r2", "-o", "l")
+    assert hpsearch(*words, "--finalists", "2")[0] == 0
+    best = json.loads(hpsearch("best", "l", "-f", "json")[1])
+    cells = {line.split()[0]: line.split() for line in hpsearch("evaluate", "l")[1].splitlines() if line[:3] == "  r"}
+    assert float(cells["r2"][5]) == pytest.approx(best["mean"], rel=1e-3)
+    assert best["mean"] != best["score"]
+    assert len(cells["rmse"]) == 7, "the finals note no other metric"
 
 
 def test_every_opening_of_the_sealed_part_is_counted_and_dated(hpsearch, run):
