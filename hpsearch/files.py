@@ -39,7 +39,9 @@ def replaced(path: Path) -> Iterator[BinaryIO]:
                 file.flush()
                 os.fsync(file.fileno())
             draft.replace(path)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, OSError) and error.filename == str(draft):
+                error.filename = str(path)  # the name that somebody gave
             draft.unlink(missing_ok=True)
             raise
         sync_folder(path.parent)

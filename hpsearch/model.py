@@ -187,7 +187,7 @@ class Model:
         try:
             return cls._from_description(found, tensors)
         except (HpsearchError, LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
-            raise RunError(f"{path}: not a whole model: {type(error).__name__} {error}") from None
+            raise RunError(f"{path}: not a whole model: {type(error).__name__} {str(error)[:200]}") from None
 
     @classmethod
     def _from_description(cls, found: dict[str, Any], tensors: dict[str, np.ndarray]) -> Model:

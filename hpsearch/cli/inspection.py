@@ -154,7 +154,7 @@ def data(
     if form is not Format.TABLE:
         print_rows(rows, list(rows[0]), form, value="kind", table=[])
         return
-    cells = [{**row, "missing": f"{100 * row['missing']:.2g} %" if row["missing"] else ""} for row in rows]
+    cells = [{**row, "missing": f"{100 * row['missing']:.3g} %" if row["missing"] else ""} for row in rows]
     print(table_text([list(rows[0]), *([readable(value) for value in row.values()] for row in cells)]))
     print()
     for note in [*found.notes, *_class_shares(found)]:

@@ -141,9 +141,11 @@ def _chosen_by(record: RunRecord, winner: TrialResult) -> dict[str, float]:
 
 def _judged_table(source: str | None, dev: Mapping[str, float], found: dict[str, Any]) -> str:
     """`dev`: by metric, what was known of the model's dev score when it was chosen."""
-    rows = readable(found["rows"])
-    opening = f"the {rows} rows of the sealed test part (opening {found['opened']})"
-    where = opening if source is None else f"{rows} rows of {source}"
+    from hpsearch.data.plain import count
+
+    rows = count(found["rows"], "row")
+    opening = f"the {rows} of the sealed test part (opening {found['opened']})"
+    where = opening if source is None else f"{rows} of {source}"
     name = "test" if source is None else "here"
     baselines = found["baselines"]
     scores = [

@@ -331,7 +331,7 @@ def _warnings_on_split(
     for name, copies in duplicates_across(columns, rows).items():
         if copies:
             share, copied = 100 * copies / len(rows[name]), count(copies, f"{name} row")
-            warnings.append(f"{copied} ({share:.2g} %) also in train: scores on {name} look too good")
+            warnings.append(f"{copied} ({share:.3g} %) also in train: scores on {name} look too good")
     got = [len(rows[name]) / columns.height for name in PARTS]
     if max(abs(have - want) for have, want in zip(got, split, strict=True)) > _UNEVEN:
         text = "/".join(f"{100 * share:.0f}" for share in got)

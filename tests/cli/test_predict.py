@@ -133,3 +133,9 @@ def test_a_file_that_is_no_parquet_is_refused(tmp_path):
     (tmp_path / "x.parquet").write_bytes(b"PAR1 nothing of the kind")
     with pytest.raises(DataError, match="not a readable Parquet file"):
         list(read_blocks(tmp_path / "x.parquet", 10))
+
+
+def test_a_place_that_cannot_be_written_to_is_named_as_it_was_given(hpsearch, run_folder):
+    code, _, err = hpsearch("predict", run_folder, "wine", "-o", "nowhere/p.csv")
+    assert code == 6
+    assert err.endswith(f"{Path.cwd() / 'nowhere/p.csv'}: No such file or directory\n")
