@@ -1,6 +1,8 @@
 """Searches out of Python: the same study as the command's, and the run as tables and a model."""
 
 import ast
+import io
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -138,6 +140,18 @@ def test_a_notebook_shows_a_table_without_anybody_elses_markup(run):
     text = run._repr_html_()
     assert text.count("<tr>") == 5
     assert "<p>&lt;hpsearch run " in text
+
+
+@pytest.mark.parametrize("strategy", ["random", "panda"])
+def test_a_notebook_shows_a_bar_and_no_picture_of_a_terminal(rows, tmp_path, monkeypatch, strategy):
+    cell = type("OutStream", (io.StringIO,), {"__module__": "ipykernel.iostream"})()
+    monkeypatch.setattr(sys, "stderr", cell)
+    hpsearch.search(*rows, **SMALL | {"progress": "auto"}, strategy=strategy, out=tmp_path / "run")
+    said = cell.getvalue()
+    assert "| 4/4 [" in said
+    assert "\x1b[" not in said.replace("\x1b[A", "")
+    if strategy == "panda":
+        assert "\rtrial 0: where it starts\n" in re.sub(r"\r +\r", "\r", said), "on a line of its own"
 
 
 def test_only_what_is_public_is_there():

@@ -27,6 +27,11 @@ class ProgressStyle(StrEnum):
     NONE = "none"
 
 
+def in_notebook() -> bool:
+    """Whether stderr is a cell's of a Jupyter notebook, which can redraw a line, but is no terminal."""
+    return type(sys.stderr).__module__.partition(".")[0] == "ipykernel"
+
+
 def say(message: str) -> None:
     """One line on stderr."""
     print(message, file=sys.stderr, flush=True)
@@ -40,7 +45,7 @@ class Progress:
 
     def __init__(self, style: ProgressStyle, total: int | None, done: int, metric: str, unit: str = "trials") -> None:
         if style is ProgressStyle.AUTO:
-            style = ProgressStyle.BAR if sys.stderr.isatty() else ProgressStyle.PLAIN
+            style = ProgressStyle.BAR if sys.stderr.isatty() or in_notebook() else ProgressStyle.PLAIN
         self._style = style
         self._total = total
         self._done = done
@@ -73,7 +78,7 @@ class Progress:
             self._failures += 1
             if self._failures <= SHOWN_FAILURES:
                 more = "; further failures: see `hpsearch show`" if self._failures == SHOWN_FAILURES else ""
-                self._line(f"trial {result.number} failed: {result.error}{more}")
+                self.line(f"trial {result.number} failed: {result.error}{more}")
         best_so_far = (
             f"best {self._metric} {readable(best.metrics[f'dev_{self._metric}'])} (trial {best.number})" if best else ""
         )
@@ -83,7 +88,7 @@ class Progress:
         elif self._style is ProgressStyle.PLAIN and self._is_due():
             standing = "" if self._unit != "trials" else f", {best_so_far or 'none with a score yet'}"
             of_all = "" if self._total is None else f" of {self._total}"
-            self._line(f"{self._done}{of_all} {self._unit}{standing}")
+            self.line(f"{self._done}{of_all} {self._unit}{standing}")
             self._said, self._said_done = time.monotonic(), self._done
 
     def _is_due(self) -> bool:
@@ -111,12 +116,13 @@ class Progress:
         self._epoch = training.epochs
         if self._bar is None:
             for line in lines:
-                self._line(line)
+                self.line(line)
         else:
             epoch, dev = self._epoch, rows[-1][1]
             self._bar.set_description_str(f"trial {trial.number} epoch {epoch}/{epochs} dev loss {dev:.4g} ")
 
-    def _line(self, text: str) -> None:
+    def line(self, text: str) -> None:
+        """Say something above the bar."""
         if self._bar is not None:
             self._bar.write(text, file=sys.stderr)
         elif self._style is not ProgressStyle.NONE:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.cli.planning import ENDLESS
 from hpsearch.cli.printing import Format, counted
-from hpsearch.cli.progress import Progress, ProgressStyle, say
+from hpsearch.cli.progress import Progress, ProgressStyle, in_notebook, say
 from hpsearch.cli.signals import OrderlyEnd
 from hpsearch.errors import ClusterError, ConfigError, GoalMissedError, NoValidTrialError
 
@@ -310,6 +310,7 @@ class SearchRun:
     ) -> Progress | PandaView:
         """What a person sees of so many trials or trainings: a model itself on a terminal (panda), a bar, or lines."""
         wanted = style is ProgressStyle.BAR or (style is ProgressStyle.AUTO and sys.stderr.isatty())
+        wanted = wanted and not in_notebook()
         plan = self._plan
         if self._place.mode is not Mode.PANDA or idle or not wanted or self._interactive:
             plain = self._interactive and style is ProgressStyle.AUTO  # questions and a bar do not go together
@@ -342,7 +343,7 @@ class SearchRun:
             self._shown = trial.number
             step = getattr(self._plan.strategy, "step", None)
             if step and not self._quiet:
-                say(f"trial {trial.number}: {step(trial.number)}")
+                self._watcher.line(f"trial {trial.number}: {step(trial.number)}")
         return self._watcher.watch(trial, training)
 
     def _executor(self, directory: RunDirectory, *, idle: bool) -> Executor:
