@@ -100,11 +100,12 @@ def model_of(run: Path, *, single: bool) -> Model:
 
 def _rows_to_judge(run: Path, source: str | None, study: StudyConfig, record: RunRecord, model: Model) -> Part:
     """The sealed test part, or all rows of a table that has the target."""
+    from hpsearch.cli.progress import say
     from hpsearch.data.dataset import load_new_part, load_test_part
     from hpsearch.data.reading import sha256
 
     if source is not None:
-        return load_new_part(source, preparation=model.preparation)
+        return load_new_part(source, preparation=model.preparation, note=say)
     if sha256(study.data.source) != record.data["sha256"]:
         raise RunError(f"{study.data.source}: not the file that the search used; its checksum has changed")
     if study.data.split.test == 0:

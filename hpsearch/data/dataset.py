@@ -237,19 +237,27 @@ def load_inputs(
     return {name: normalizer.transform(inputs, out=inputs) for name, inputs in raw.items()}
 
 
-def load_new_part(source: str | Path, *, preparation: Preparation, normalizer: Normalizer | None = None) -> Part:
+def load_new_part(
+    source: str | Path,
+    *,
+    preparation: Preparation,
+    normalizer: Normalizer | None = None,
+    note: Callable[[str], None] = lambda _: None,
+) -> Part:
     """Prepare all rows of another file that have a target, to evaluate a model on. Raises DataError.
 
-    Without a normalizer its inputs are features that are not scaled yet.
+    Without a normalizer its inputs are features that are not scaled yet. `note` is told of rows without a target.
     """
     frame = read_table(source)
     name = preparation.target.name
     if name not in frame.columns:
         near = nearest_column(name, frame.columns)
         raise DataError(f"{source}: the target column {show(name)} is missing; {near}")
-    frame = frame.filter(frame[name].is_not_null())
+    whole, frame = frame.height, frame.filter(frame[name].is_not_null())
     if frame.height == 0:
         raise DataError(f"{source}: no row has a value of the target {show(name)}")
+    if frame.height < whole:
+        note(f"{source}: {count(whole - frame.height, 'row')} without a value of the target {show(name)} left out")
     return _prepare(frame, preparation, normalizer)
 
 

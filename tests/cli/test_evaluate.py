@@ -107,6 +107,16 @@ def test_other_rows_are_judged_and_are_no_opening(hpsearch, run):
     assert hpsearch("evaluate", run, "new.csv", "-f", "value")[0] == 0
 
 
+def test_rows_without_a_target_are_counted(hpsearch, run):
+    table = read_table("wine").with_row_index("i")
+    target = pl.when(pl.col("i") >= 3).then(pl.col("cultivar"))
+    table.with_columns(target.alias("cultivar")).drop("i").write_csv("new.csv")
+    code, out, err = hpsearch("evaluate", run, "new.csv", "--quick")
+    assert code == 0
+    assert "on 175 rows of new.csv" in out
+    assert "new.csv: 3 rows without a value of the target 'cultivar' left out" in err
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
