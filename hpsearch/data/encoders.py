@@ -36,7 +36,7 @@ def origin_of(numbers: np.ndarray) -> float:
     """What is subtracted from numbers (rows,), NaN where missing, before single precision rounds them; mostly 0.
 
     It is their median, as of times in seconds since 1970, where the distance of two float32 numbers there is more than
-    FINE of how far the numbers are apart.
+    FINE of the distance of the quartiles.
     """
     present = np.clip(numbers[~np.isnan(numbers)], -LARGEST, LARGEST)
     if not present.size:
