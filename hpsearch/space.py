@@ -330,32 +330,47 @@ class Space:
         """How many different configurations there are; None: infinitely many."""
         if any(parameter.size is None for parameter in self.parameters.values()):
             return None
-        values = {name: self.parameters[name].mesh(self.parameters[name].size) for name in self._searched_parents()}
-        return sum(math.prod(self.parameters[name].size for name in free) for _, free in self._blocks(values))
+        named = self._named()
+        values = {
+            name: parameter.mesh(parameter.size) if name in named else range(parameter.size)
+            for name, parameter in self.parameters.items()
+        }
+        return sum(math.prod(map(len, box.values())) for box in self._boxes(values))
 
-    def _searched_parents(self) -> list[str]:
-        parents = {parent for condition in self.conditions.values() for parent in condition}
-        return [name for name in self.parameters if name in parents]
+    def _named(self) -> dict[str, list[Any]]:
+        """By parameter on which others depend, the values that their conditions name."""
+        named: dict[str, list[Any]] = {}
+        for condition in self.conditions.values():
+            for parent, values in condition.items():
+                if parent in self.parameters:
+                    named.setdefault(parent, []).extend(values)
+        return named
 
-    def _blocks(self, values: Mapping[str, Sequence[Any]]) -> Iterator[tuple[Config, list[str]]]:
-        """Each combination of the `values` of parents, with the names of the other parameters that it makes active."""
-        searched = self._searched_parents()
+    def _boxes(self, values: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Sequence[Any]]]:
+        """All different configurations with these `values`, as products: the values of each parameter that is active.
+
+        In one box are those with the same values that conditions name; all others of a parent make no difference.
+        """
+        groups: dict[str, list[list[Any]]] = {}
+        for parent, named in self._named().items():
+            rest = [value for value in values[parent] if value not in named]
+            groups[parent] = [[value] for value in values[parent] if value in named] + ([rest] if rest else [])
         seen = set()
-        for combination in itertools.product(*(values[name] for name in searched)):
-            chosen = dict(zip(searched, combination, strict=True))
-            whole = self._build(lambda name, chosen=chosen: chosen.get(name))
-            fixed = {name: value for name, value in chosen.items() if name in whole}
-            if (key := repr(sorted(fixed.items()))) not in seen:
+        for combination in itertools.product(*groups.values()):
+            chosen = dict(zip(groups, combination, strict=True))
+            whole = self._build(lambda name, chosen=chosen: chosen[name][0] if name in chosen else None)
+            box = {name: chosen.get(name, values[name]) for name in self.parameters if name in whole}
+            if (key := repr([(name, whole[name]) for name in groups if name in whole])) not in seen:
                 seen.add(key)
-                yield fixed, [name for name in self.parameters if name in whole and name not in fixed]
+                yield box
 
 
 class Mesh:
     """The grid over a space, addressed by index and never listed as a whole.
 
     Each parameter has at most `points` values; those with few values (FEW), and categories, have all of theirs. What
-    is inactive makes no copies: the mesh is a row of blocks, one for each combination of the parents' values, each
-    the product of its active parameters.
+    is inactive makes no copies: the mesh is a row of boxes, in each of which the same parameters are active, and each
+    is the product of their values.
     """
 
     def __init__(self, space: Space, points: int) -> None:
@@ -364,11 +379,9 @@ class Mesh:
             name: parameter.mesh(max(points, FEW) if (parameter.size or math.inf) <= FEW else points)
             for name, parameter in space.parameters.items()
         }
-        self._blocks = [
-            (fixed, free, math.prod(len(self.values[name]) for name in free))
-            for fixed, free in space._blocks(self.values)  # noqa: SLF001
-        ]
-        self.size = sum(size for _, _, size in self._blocks)
+        boxes = space._boxes(self.values)  # noqa: SLF001
+        self._boxes = [(box, math.prod(map(len, box.values()))) for box in boxes]
+        self.size = sum(size for _, size in self._boxes)
 
     def at(self, unit: Sequence[float]) -> Config:
         """The configuration whose values are at these places, in [0, 1), of their lists."""
@@ -379,15 +392,14 @@ class Mesh:
         """Configuration number `index` (from 0); the last parameter varies fastest."""
         if not 0 <= index < self.size:
             raise IndexError(index)
-        block = 0
-        while index >= self._blocks[block][2]:
-            index -= self._blocks[block][2]
-            block += 1
-        fixed, free, _ = self._blocks[block]
-        chosen = dict(fixed)
-        for name in reversed(free):
-            index, digit = divmod(index, len(self.values[name]))
-            chosen[name] = self.values[name][digit]
+        place = 0
+        while index >= self._boxes[place][1]:
+            index -= self._boxes[place][1]
+            place += 1
+        chosen = {}
+        for name, values in reversed(self._boxes[place][0].items()):
+            index, digit = divmod(index, len(values))
+            chosen[name] = values[digit]
         return self.space._build(chosen.__getitem__)  # noqa: SLF001
 
 

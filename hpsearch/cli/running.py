@@ -449,12 +449,11 @@ class SearchRun:
 
         limit, space = self._plan.strategy.limit, self._plan.strategy.space
         wanted = self._plan.study.budget.trials
-        if limit is not None and space.parameters and (wanted is None or wanted > limit) and self._reason == "done":
+        if limit is not None and self._reason == "done" and (wanted > limit if wanted else space.parameters):
             say(f"space exhausted, {len(self._numbers)} of {limit}")
         if (given := self._plan.study.given()) and wanted is not None and wanted > len(given):
             say(f"there are no more trials than the {len(given)} that are given")
-        first = self._record.results.get(0)
-        for name, text in widened(space, winner.config, first and first.config).items():
+        for name, text in widened(space, winner.config, self._record.usual()).items():
             say(f"the winner's {name} {winner.config[name]:g} is at an end of its range; wider: -p {text}")
         say(short(limit_of(self._record, winner, self._record.yardstick())))
         say(f"next: hpsearch report {self._folder}, hpsearch show {self._folder}, hpsearch evaluate {self._folder}")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from hpsearch.space import Space
 
+DIGITS = 15  # that every float has: fewer would round an end inwards, or onto a bound
 NEAR = 0.04  # of a range's length, on its scale
 
 
@@ -33,7 +34,7 @@ def widened(space: Space, config: Mapping[str, Any], usual: Mapping[str, Any] | 
         low = _further(name, parameter, -1) if place <= near else parameter.low
         high = _further(name, parameter, 1) if place >= 1 - near else parameter.high
         if (low, high) != (parameter.low, parameter.high):
-            found[name] = f"{name}={low:g}:{high:g}{_ending(parameter)}"
+            found[name] = f"{name}={low:.{DIGITS}g}:{high:.{DIGITS}g}{_ending(parameter)}"
     return found
 
 
@@ -73,4 +74,4 @@ def _ending(parameter: Float | Int) -> str:
         return ":x2"
     if parameter.log:
         return ":reversed" if parameter.log == "reversed" else ":log"
-    return f":{parameter.step:g}" if parameter.step else ""
+    return f":{parameter.step:.{DIGITS}g}" if parameter.step else ""

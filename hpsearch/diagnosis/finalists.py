@@ -51,7 +51,7 @@ def standings(scores: Mapping[int, Sequence[float]], shared: float = 0.0) -> lis
             trial,
             means[trial],
             stdev(scores[trial]) if math.isfinite(means[trial]) else math.inf,
-            level=trial != first and means[trial] - means[first] < least,
+            level=trial != first and means[trial] - means[first] <= least,  # without noise, of equal ones too
         )
         for trial in order
     ]

@@ -102,8 +102,7 @@ def judge(record: RunRecord, folder: Path, human_error: float | None = None) -> 
     if winner is None:
         return None
     yardstick, counted, space = record.yardstick(human_error), record.counted(), _space(record)
-    first = record.results.get(0)
-    limit, bounds = limit_of(record, winner, yardstick), widened(space, winner.config, first and first.config)
+    limit, bounds = limit_of(record, winner, yardstick), widened(space, winner.config, record.usual())
     baselines = _baselines(record, winner)
     if as_good_as(baselines.get("linear"), winner.metrics[f"dev_{record.metric}"], maximize=record.maximize):
         limit = _simpler_first(limit)

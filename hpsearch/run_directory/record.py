@@ -269,6 +269,12 @@ class RunRecord:
             return self.results[standings[0].trial]
         return next((self.results[number] for number in self.ranking(1)), None)
 
+    def usual(self) -> Mapping[str, Any] | None:
+        """The configuration of trial 0 where it is the default one, and not what a grid or an earlier run brought."""
+        first = self.results.get(0)
+        chosen = self.study["strategy"]["name"] == "grid" or self.study.get("from")
+        return None if first is None or chosen else first.config
+
     def refit_of(self, trial: int, repeat: int) -> Key:
         """The training on train and dev that a training of a complete trial is followed by.
 

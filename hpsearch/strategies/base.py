@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -106,9 +107,9 @@ class Strategy(ABC):
             self._learned += 1
 
     def tell(self, number: int, config: Config, score: float) -> None:
-        """Tell the score (smaller is better, infinity for a failure) of a trial."""
+        """Tell the score (smaller is better, infinity or NaN for a failure) of a trial."""
         key = self._asked.pop(number) if number in self._asked else self._note(number, config)
-        self._told[number] = config, np.frombuffer(key), score
+        self._told[number] = config, np.frombuffer(key), math.inf if math.isnan(score) else score
 
     def see(self, number: int, course: Course) -> None:  # noqa: B027 - for those that are curious
         """Show how a trial went, after its score was told."""

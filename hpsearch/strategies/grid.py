@@ -24,6 +24,7 @@ AREAS = 3
 CANDIDATES = 200  # the best results are looked through for them
 ATTEMPTS = 40
 STRIDE = 7919  # in the Sobol sequence from one attempt to the next
+ENOUGH = 0.75  # of the mesh's results are known before the first round
 MOST_HALVINGS = 40  # far below what anybody could tell apart
 
 
@@ -43,7 +44,8 @@ class GridStrategy(Strategy):
 
     The points of the mesh come in the order of a Sobol sequence, each once, so that a search that ends early has looked
     everywhere a little, instead of at one corner. Of `planned` trials the mesh gets what it needs, but where it is
-    larger than that, half of them.
+    larger than that, half of them. A round knows the results of all but the last trials before it, by the lag; until
+    that is ENOUGH of the mesh, more of its points come, or those of one twice as dense, as in small searches.
 
     Each round halves the distance of the mesh's points, around the best results that are at least one step of the mesh
     apart (AREAS). Its points are those with each value at the centre or a few new steps beside it, in the order of a
@@ -56,8 +58,11 @@ class GridStrategy(Strategy):
         self.mesh = Mesh(space, points)
         size = self.mesh.size
         wanted = planned or size
-        self.coarse = size if not rounds or wanted >= size else -(-wanted // 2)
-        self.round_size = max(1, -(-(wanted - self.coarse) // max(rounds, 1)))
+        coarse = size if not rounds or wanted >= size else -(-wanted // 2)
+        self.first_round = max(coarse, min(wanted, math.ceil(ENOUGH * coarse) + lag - 1))
+        self.coarse = min(size, self.first_round)
+        self.round_size = max(1, -(-(wanted - self.first_round) // max(rounds, 1)))
+        self._between = Mesh(space, 2 * points - 1) if self.first_round > self.coarse else self.mesh
         if not rounds:
             self.limit = size
         self._unordered = np.array(space.categories) > 0
@@ -79,19 +84,21 @@ class GridStrategy(Strategy):
         coarse = min(trials, self.coarse)
         whole = "all" if coarse == self.mesh.size else f"{coarse:,}"
         lines = [f"mesh: {whole} of {self.mesh.size:,} points"]
-        for start in range(self.coarse, trials, self.round_size):
+        if between := min(trials, self.first_round) - coarse:
+            lines.append(f"between: {between} points of a mesh twice as dense, until enough results are known")
+        for start in range(self.first_round, trials, self.round_size):
             this, size = self.round_of(start), min(self.round_size, trials - start)
             lines.append(f"round {this}: {size} points around the best, 1/{2**this} of the mesh's steps apart")
         return lines
 
     def round_of(self, number: int) -> int:
-        """The round of trial `number`: 0 is the mesh over the whole space."""
-        return 0 if number < self.coarse else 1 + (number - self.coarse) // self.round_size
+        """The round of trial `number`: 0 is the mesh over the whole space, and what comes between its points."""
+        return 0 if number < self.first_round else 1 + (number - self.first_round) // self.round_size
 
     def _needs(self, number: int) -> int:
         """A round begins with what was known lag trials before its first."""
         this = self.round_of(number)
-        return super()._needs(self.coarse + (this - 1) * self.round_size) if this else 0
+        return super()._needs(self.first_round + (this - 1) * self.round_size) if this else 0
 
     def _learn(self, config: Config, place: np.ndarray, score: float) -> None:  # noqa: ARG002 - its place says all
         if score < math.inf:
@@ -104,8 +111,9 @@ class GridStrategy(Strategy):
         return self._first_new(number, itertools.chain(around, self._everywhere(number)))
 
     def _everywhere(self, number: int) -> Iterator[Config]:
-        """Points of the whole mesh, then those of it that are left."""
-        yield from (self.mesh.at(self._sequence[number + attempt * STRIDE]) for attempt in range(ATTEMPTS))
+        """Points of the whole mesh, or of the denser one, then those of the mesh that are left."""
+        mesh = self.mesh if number < self.coarse else self._between
+        yield from (mesh.at(self._sequence[number + attempt * STRIDE]) for attempt in range(ATTEMPTS))
         while self._left < self.mesh.size and not self._is_new(number, self.mesh[self._left]):
             self._left += 1
         if self._left < self.mesh.size:

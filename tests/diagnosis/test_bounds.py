@@ -67,6 +67,28 @@ def test_what_is_offered_can_be_pasted_and_is_wider(place):
         check_space(Space({name: parameter}), task="classification", classes=(0, 1), image_shape=None)
 
 
+@pytest.mark.parametrize(
+    ("text", "low", "high"),
+    [
+        ("momentum=0.99:0.99999:reversed", None, "0.99:0.99999968:reversed"),
+        ("beta2=0.9:0.9999995:reversed", None, "0.9:0.9999999989:reversed"),
+        ("learning_rate=0.00123456789:0.1:log", "0.00014:0.1:log", "0.00123456789:0.9:log"),
+        ("learning_rate=0.1:0.10000001", None, None),
+    ],
+)
+def test_no_digit_of_an_end_is_lost(text, low, high):
+    name, spec = spec_from_text(text)
+    space = Space({name: space_from_spec({name: spec}).parameters[name]})
+    for place, wanted in ((0.0, low), (1.0, high)):
+        found = widened(space, space.decode([place])).get(name)
+        if wanted is not None:
+            assert found == f"{name}={wanted}"
+        if found is not None:
+            wider = space_from_spec({name: spec_from_text(found)[1]}).parameters[name]
+            assert wider.low <= space.parameters[name].low
+            assert wider.high >= space.parameters[name].high
+
+
 def test_what_is_not_active_is_not_offered():
     config = at(1.0)
     del config["momentum"]

@@ -26,6 +26,12 @@ def test_the_best_mean_is_first_and_of_equal_ones_the_lower_number():
     assert not found[0].level
 
 
+def test_equal_ones_are_level_also_where_nothing_varies():
+    """As accuracies of 1 do not: the least significant difference is 0."""
+    found = standings({1: [1.0] * 3, 2: [1.0] * 3, 3: [1.5] * 3})
+    assert [standing.level for standing in found] == [False, True, False]
+
+
 def test_a_finalist_that_failed_is_last_and_spoils_no_comparison():
     found = standings({1: [0.1, 0.11, 0.12], 2: [0.5, 0.51, 0.52], 3: [0.0, math.inf, 0.0]})
     assert [standing.trial for standing in found] == [1, 2, 3]

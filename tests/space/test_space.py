@@ -164,6 +164,20 @@ def test_size_counts_configurations():
     assert finite.size() == 4 * (1 + 9)
 
 
+def test_size_and_mesh_do_not_list_what_no_condition_names():
+    """A billion pairs of parents, of which four kinds make a difference."""
+    wide, few = Int(1, 40_000), Categorical((0.0, 0.1))
+    conditions = {"dropout": {"units": (64,)}, "l2": {"epochs": (9,)}}
+    space = Space({"units": wide, "epochs": wide, "dropout": few, "l2": few}, {}, conditions)
+    one, many = 1, 39_999
+    assert space.size() == many * many + 2 * one * many + 2 * many * one + 4
+    small = Space({**space.parameters, "units": Int(60, 70), "epochs": Int(1, 9, step=4)}, {}, conditions)
+    mesh = Mesh(small, 11)
+    configs = [mesh[index] for index in range(mesh.size)]
+    assert len({repr(config) for config in configs}) == mesh.size == small.size() == 10 * 2 + 2 * 2 + 2 * 10 + 4
+    assert all(("dropout" in config) == (config["units"] == 64) for config in configs)
+
+
 def test_nearest_keeps_what_is_inside_and_moves_what_is_not():
     space = Space({"a": Float(1e-4, 1e-2, log=True), "b": Int(16, 64, scale="pow2"), "c": Categorical(("x", "y"))})
     assert space.nearest({"a": 0.003, "b": 256, "c": "z"}) == {"a": 0.003, "b": 64, "c": "x"}

@@ -22,6 +22,7 @@ every_strategy = pytest.mark.parametrize("name", STRATEGIES)
 WHATEVER = {
     "all fail": lambda number, config: math.inf,
     "every second fails": lambda number, config: math.inf if number % 2 else -float(number),
+    "every third is no number": lambda number, config: math.nan if number % 3 == 0 else -float(number),
     "the first twenty fail": lambda number, config: math.inf if number < 20 else 0.5,
     "all the same": lambda number, config: 0.25,
     "huge": lambda number, config: 1e308 * (-1) ** number,
@@ -158,6 +159,14 @@ class TestInAnySpace:
             for config in proposals[::5]:
                 check_inside(SPACES[space], config)
             assert name == "plain" or len(set(texts(proposals))) == len(proposals)
+
+    def test_no_number_is_a_failure(self, space, name):
+        found = []
+        for bad in (math.nan, math.inf):
+            strategy = make(space, name)
+            score = lambda n, config, bad=bad: bad if n % 3 else made_up_score(n, config)  # noqa: E731
+            found.append(texts(drive(strategy, cases.count(strategy, 40), score)))
+        assert found[0] == found[1]
 
     def test_what_was_known_before_is_known_to_every_proposal_and_holds_up_none(self, space, name):
         expected, known = cases.warm(space, name)

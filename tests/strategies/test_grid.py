@@ -70,8 +70,9 @@ def test_values_follow_the_number_of_points():
         (81, 3, [81]),
         (80, 3, [40, 14, 14, 12]),
         (61, 2, [31, 15, 15]),
-        (7, 3, [4, 1, 1, 1]),
-        (2, 3, [1, 1]),
+        (7, 3, [7]),  # no round would know three quarters of four results
+        (20, 3, [12, 3, 3, 2]),
+        (2, 3, [2]),
         (1, 3, [1]),
         (None, 3, [81]),
         (200, 1, [81, 119]),
@@ -82,6 +83,21 @@ def test_the_rounds_share_what_the_mesh_leaves_of_the_plan(planned, rounds, size
     rounds_of = [strategy.round_of(number) for number in range(planned or 81)]
     assert [len(list(group)) for _, group in itertools.groupby(rounds_of)] == sizes
     assert sorted(set(rounds_of)) == list(range(len(sizes)))
+
+
+@pytest.mark.parametrize(("points", "planned", "lag"), [(2, 40, 8), (3, 20, 8), (3, 100, 64), (2, 17, 3)])
+def test_the_first_round_knows_most_of_the_mesh(points, planned, lag):
+    """Whatever the lag; until then come more points of the mesh, or of one twice as dense, all different."""
+    strategy = make(CUBE, "grid", planned=planned, points=points, lag=lag)
+    proposals = drive(strategy, planned, bowl)
+    first = next((number for number in range(planned) if strategy.round_of(number)), planned)
+    assert first == planned or strategy._needs(first) >= 0.75 * min(points**4, -(-planned // 2))
+    values = np.array([list(config.values()) for config in proposals[:first]])
+    on_mesh = np.isclose(values * (points - 1) % 1, 0).all(1)
+    assert on_mesh[: points**4].all()
+    assert not on_mesh[points**4 :].any()
+    assert np.allclose(values * 2 * (points - 1) % 1, 0)
+    assert len(np.unique(values, axis=0)) == first
 
 
 def test_all_proposals_of_a_round_use_the_same_results():

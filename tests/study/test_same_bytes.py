@@ -14,7 +14,7 @@ from hpsearch.run_directory.journal import read
 from hpsearch.run_directory.record import JOURNAL, RunRecord
 
 FILES = ("trials.csv", "curves.csv", "best.yaml", "model/model.yaml", "model/weights.safetensors")
-TRIALS = 12
+TRIALS = {"random": 12, "grid": 12, "evolve": 30}  # of evolve, enough for offspring
 WAYS = {
     "panda": ["--mode", "panda"],
     "caviar-1": ["-j", "1"],
@@ -27,7 +27,7 @@ GIVE_UP_SECONDS = 120
 
 
 def command(strategy, folder, *flags):
-    search = [sys.executable, "-m", "hpsearch", strategy, "wine", "-n", str(TRIALS), "--epochs", "8"]
+    search = [sys.executable, "-m", "hpsearch", strategy, "wine", "-n", str(TRIALS[strategy]), "--epochs", "8"]
     return [*search, "-o", str(folder), "-q", *flags]
 
 
@@ -65,7 +65,7 @@ def run_with_deaths(strategy, folder):
     return deaths
 
 
-@pytest.fixture(scope="module", params=["random", "grid"])
+@pytest.fixture(scope="module", params=["random", "grid", "evolve"])
 def runs(request, tmp_path_factory):
     """The folders of one study run in every way, by name; how often the killed one died; the strategy."""
     base = tmp_path_factory.mktemp(request.param)
@@ -87,20 +87,20 @@ def test_the_bytes_do_not_depend_on_place_language_time_zone_or_hashes(runs, tmp
 
 @pytest.mark.parametrize("way", [*list(WAYS)[1:], "killed"])
 def test_the_bytes_do_not_depend_on_how_it_was_run(runs, way):
-    base, *_ = runs
+    base, _, strategy = runs
     for name in FILES:
         assert (base / way / name).read_bytes() == (base / "panda" / name).read_bytes(), name
-    assert len((base / way / "trials.csv").read_text().splitlines()) == TRIALS + 1
+    assert len((base / way / "trials.csv").read_text().splitlines()) == TRIALS[strategy] + 1
     assert RunRecord.load(base / way).end["reason"] == "done"
 
 
 def test_a_killed_run_loses_no_finished_trial_and_repeats_none(runs):
-    base, deaths, _ = runs
+    base, deaths, strategy = runs
     assert deaths >= 2
     events = [line.event() for line in read(base / "killed" / JOURNAL)]
     finished = [event["trial"] for event in events if event["event"] == "trial"]
-    assert sorted(finished) == list(range(TRIALS))
-    assert sum(event["event"] == "start" for event in events) > TRIALS, "it died while trials were running"
+    assert sorted(finished) == list(range(TRIALS[strategy]))
+    assert sum(event["event"] == "start" for event in events) > TRIALS[strategy], "it died while trials were running"
     assert [event["event"] for event in events].count("study") == 1
 
 
