@@ -584,7 +584,12 @@ def _one_line(error: ValidationError, tree: Any, where: str) -> str:
     reason = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ").partition(", unable")[0]
     if first["type"] == "literal_error":
         allowed = [word.strip(" '") for word in first["ctx"]["expected"].replace(" or ", ", ").split(",")]
+        beside = (other["type"] for other in error.errors() if other["loc"][: len(path)] == tuple(path))
+        allowed += ["true", "false"] if any(kind.startswith("bool") for kind in beside) else []
         return f"{where}: {key}: {value!r} is not allowed; {did_you_mean(value, allowed)}"
+    if first["type"] == "model_type":
+        section = next(one for one in Section.__subclasses__() if one.__name__ == first["ctx"]["class_name"])
+        return f"{where}: {key}: {value!r}: it must be a mapping of {', '.join(section.model_fields)}"
     if first["type"] == "value_error" and key == "data.split":
         return f"{where}: {key}: {reason}"
     reason = reason if reason.startswith("it must") else f"it must be {reason}"

@@ -232,6 +232,12 @@ def test_wanted_normalizations():
         ),
         ({"goal": "nan"}, "goal: 'nan': it must be a finite number"),
         ({"space": ["lr"]}, "space: ['lr']: it must be a valid dictionary"),
+        ({"finalists": "3"}, "finalists: '3': it must be a mapping of top, seeds"),
+        (
+            {"budget": "30"},
+            "budget: '30': it must be a mapping of trials, epochs, timeout, trial_timeout, trial_memory",
+        ),
+        ({"prune": "sometimes"}, "prune: 'sometimes' is not allowed; allowed: auto, true, false"),
         ({"space.lrr": "1"}, "'lrr' is not a hyperparameter; did you mean 'lr'?"),
         (
             {"space.augment.rotat": "1"},

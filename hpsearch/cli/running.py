@@ -293,6 +293,9 @@ class SearchRun:
             say(f"{self._folder}: trials for {self._plan.study.budget.timeout:g} s in {how}")
         else:
             say(f"{self._folder}: {trials} in {how}")
+        strategy, last = self._plan.strategy, self._numbers[-1] if self._numbers else 0
+        if not idle and how.cluster is None and strategy.lag < min(how.jobs, last) and not strategy.ready(last):
+            say(f"warning: only {strategy.lag} of {how} train at a time, by the lag; --lag {how.jobs} in a new run")
 
     def _share_of(self, done: int) -> str:
         """So many of the trials, in words."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpsearch.data.csv_files import read_texts
 from hpsearch.engine.hyperparameters import HYPERPARAMETERS, MAXIMIZED_METRICS, METRIC_NAMES, SHORT_FORMS
-from hpsearch.errors import ConfigError, did_you_mean
+from hpsearch.errors import ConfigError, RunError, did_you_mean
 from hpsearch.given import numbered
 from hpsearch.run_directory.record import RunRecord
 from hpsearch.run_directory.results import COLUMN_OF, RESULTS, unescaped
@@ -48,7 +48,10 @@ def results_of(folder: Path, study: StudyConfig, *, task: str, sha256: str) -> E
     """
     if folder.is_file():
         raise ConfigError(f"--from {folder}: is a file, not a run directory; --from @{folder} runs the rows of a table")
-    record = RunRecord.load(folder)
+    try:
+        record = RunRecord.load(folder)
+    except RunError as error:
+        raise RunError(f"--from {error}") from None
     if record.data["task"] != task:
         raise ConfigError(f"--from {folder}: a search for {record.data['task']} tells nothing of {task}")
     results = list(record.counted().values())

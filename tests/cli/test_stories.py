@@ -50,6 +50,43 @@ def test_a_table_of_ones_own_needs_no_configuration(hpsearch, churn_csv):
     assert json.loads(hpsearch("evaluate", "runs/my-random", "-f", "json")[1])["opened"] == 2
 
 
+@pytest.mark.parametrize(
+    ("words", "warned"),
+    [
+        (("evolve", "-n", 30, "-j", 3, "--lag", 2), True),
+        (("evolve", "-n", 30, "-j", 2, "--lag", 2), False),
+        (("evolve", "-n", 3, "-j", 4, "--lag", 2), False),  # all of them belong to the design
+        (("random", "-n", 30, "-j", 3, "--lag", 2, "--plain"), False),
+    ],
+)
+def test_processes_that_the_lag_makes_wait_are_named(hpsearch, words, warned):
+    name, *flags = words
+    _, _, err = hpsearch(name, "wine", *flags, "--epochs", 1, "--finalists", 0, "--no-refit", "--no-ensemble")
+    said = "warning: only 2 of 3 processes train at a time, by the lag; --lag 3 in a new run"
+    assert (said in err) == warned
+    assert err.count("by the lag") == warned
+
+
+def test_a_space_of_one_point_is_exhausted_by_one_trial(hpsearch):
+    study = "data: {source: wine}\nspace: {epochs: 1, units: 4, layers: 1}\n"
+    Path("one.yaml").write_text(study, encoding="utf-8")
+    code, out, err = hpsearch("random", "one.yaml", "-n", 14, "--finalists", 0, "--no-refit")
+    assert code == 0
+    assert out.startswith("Best of 1 trial")
+    assert "space exhausted, 1 of 1" in err
+    assert "exhausted" not in hpsearch("random", "one.yaml", "--overwrite", "--finalists", 0, "--no-refit")[2]
+
+
+def test_a_grid_says_where_its_winner_stands_at_an_end(hpsearch):
+    """Also where its first point has the winner's value: no default configuration was there before."""
+    space = ("-p", "lr=1e-4:1e-2:log", "-p", "layers=1", "-p", "units=8", "-p", "l2=0", "-p", "batch_size=32")
+    fixed = ("-p", "activation=relu", "-p", "normalize=standard", "--epochs", 4, "--finalists", 0, "--no-refit")
+    code, out, err = hpsearch("grid", "wine", *space, *fixed, "--set", "strategy.rounds=0", "-f", "json")
+    assert code == 0
+    assert json.loads(out)["hyperparameters"]["learning_rate"] == 0.01
+    assert "the winner's learning_rate 0.01 is at an end of its range; wider: -p learning_rate=0.0001:0.1:log" in err
+
+
 def test_a_regression(hpsearch):
     rows = "\n".join(f"{i / 10},{(i * 7) % 13},{3 * i / 10 + 100}" for i in range(200))
     Path("line.csv").write_text(f"a,b,price\n{rows}\n", encoding="utf-8")
