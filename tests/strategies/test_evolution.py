@@ -1,5 +1,7 @@
 """What is particular to evolution: who is a parent, and what a child has of it."""
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -7,7 +9,7 @@ from strategies.cases import LAG, SPACES, drive, make
 
 from hpsearch.seeds import Purpose, generator
 from hpsearch.space import Categorical, Float, Int, Space
-from hpsearch.strategies.evolution import DESIGN
+from hpsearch.strategies.evolution import ATTEMPTS, DESIGN
 from hpsearch.strategies.sobol import SobolSequence
 
 CUBE = Space({name: Float(0.0, 1.0) for name in "abcdef"})
@@ -163,6 +165,10 @@ def test_where_all_offspring_is_known_the_steps_become_wider():
     strategy = strategy_with([CUBE.decode([0.5] * 6)], mutation=0.01, offspring=400)
     spreads = [np.median(np.abs(bred(strategy, wider=w) - 0.5)) for w in (1.0, 2.0, 4.0)]
     assert 1.3 * spreads[0] < spreads[1] < spreads[2] / 1.3
+    strategy._offspring_from = -1
+    attempts = np.array(list(strategy._children(DESIGN))).reshape(ATTEMPTS, 400, 6)
+    spreads = [np.median(np.abs(attempt - 0.5)) for attempt in attempts]
+    assert all(1.2 * narrow < wide for narrow, wide in itertools.pairwise(spreads))
 
 
 def test_some_offspring_comes_from_anywhere():
