@@ -312,14 +312,15 @@ def test_a_model_that_is_not_there_is_refused(tmp_path, saved):
     assert "no model there" in refused(saved)
 
 
-def test_every_byte_of_the_weights_counts(saved):
-    content = (saved / WEIGHTS).read_bytes()
-    for place in range(0, len(content), 41):
+@pytest.mark.parametrize(("name", "apart"), [(WEIGHTS, 41), (DESCRIPTION, 17)])
+def test_every_byte_counts(saved, name, apart):
+    content = (saved / name).read_bytes()
+    for place in range(0, len(content), apart):
         changed = bytearray(content)
         changed[place] ^= 1
-        (saved / WEIGHTS).write_bytes(changed)
-        assert WEIGHTS in refused(saved)
-    (saved / WEIGHTS).write_bytes(content)
+        (saved / name).write_bytes(changed)
+        assert name in refused(saved)
+    (saved / name).write_bytes(content)
     assert Model.load(saved).trial == 4
 
 
@@ -360,15 +361,6 @@ def test_a_description_that_was_edited_is_refused(saved, old, new):
     assert old in content
     (saved / DESCRIPTION).write_text(content.replace(old, new, 1))
     assert "it was changed after it had been written" in refused(saved)
-
-
-def test_every_letter_of_the_description_counts(saved):
-    content = (saved / DESCRIPTION).read_bytes()
-    for place in range(0, len(content), 17):
-        changed = bytearray(content)
-        changed[place] ^= 1
-        (saved / DESCRIPTION).write_bytes(changed)
-        refused(saved)
 
 
 def test_new_weights_beside_an_old_description_are_no_model(saved, result, wine):
