@@ -37,6 +37,7 @@ VALUE_METRICS = METRIC_NAMES[5:]
 DEFAULT_TRIALS = 50
 MOST_UNITS = 256  # searched by default: twice as many take four times as long and are seldom better
 LEAST_LAG, MOST_LAG = 8, 64
+THRIFT = 0.6  # where a search has a time limit and no number of trials
 MOST_ROWS_IN_BINS = 100_000  # up to which bins are searched by default: they take up to 128 times the room of a column
 VOTES = 10  # of an ensemble at most
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
@@ -165,8 +166,8 @@ class BudgetConfig(Section):
 class StrategyConfig(Section):
     """Which strategy, and the options of all of them; each takes its own.
 
-    `lag` and `planned` (trials) are filled in when a run begins and stay, however far it goes on, for what was proposed
-    must be proposed again.
+    `lag`, `planned` (trials) and `thrift` are filled in when a run begins and stay, however far it goes on, for what
+    was proposed must be proposed again.
     """
 
     name: Literal["grid", "random", "evolve", "panda"] = "random"
@@ -182,16 +183,22 @@ class StrategyConfig(Section):
     crossover: Share = 0.0
     mutation: Annotated[float, Field(gt=0, le=1)] | None = None
     offspring: Annotated[int, Field(ge=1, le=10_000)] = 24
+    thrift: Annotated[float, Field(ge=0, le=100)] | None = None
 
-    def begun(self, trials: int | None, before: Mapping[str, Any]) -> StrategyConfig:
-        """With lag and plan fixed: as they were `before`, when the run began, or else for `trials` trials."""
+    def begun(self, budget: BudgetConfig, before: Mapping[str, Any]) -> StrategyConfig:
+        """With lag, plan and thrift fixed: as they were `before`, when the run began, or else for this budget."""
+        trials = budget.trials
         lag = (
             1
             if self.name == "panda"
             else self.lag or before.get("lag") or min(max((trials or 0) // 10, LEAST_LAG), MOST_LAG)
         )
         planned = self.planned or before.get("planned", trials)
-        return self.model_copy(update={"lag": lag, "planned": planned})
+        thrift = self.thrift
+        if thrift is None:
+            by_time = trials is None and budget.timeout is not None
+            thrift = before.get("thrift") if before else THRIFT * by_time
+        return self.model_copy(update={"lag": lag, "planned": planned, "thrift": thrift})
 
 
 class FinalistsConfig(Section):
@@ -381,7 +388,7 @@ def resolve(
             "budget": study.budget.model_copy(update={"epochs": longest}),
             "space": spec_from_space(space),
             "earlier": earlier,
-            "strategy": study.strategy.begun(study.budget.trials, (before or {}).get("strategy", {})),
+            "strategy": study.strategy.begun(study.budget, (before or {}).get("strategy", {})),
         }
     )
 

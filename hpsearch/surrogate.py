@@ -24,24 +24,51 @@ SHARED_WEIGHT = 0.1  # no side weighs less, of the mean weight
 CURIOSITY = 2.0  # how much a point gains where nothing is known
 
 
+class Features:
+    """Numbers for the points of a unit cube, whose side i has `categories[i]` values without order, or is a scale (0).
+
+    All sides as they are, but categories replaced by 0; then a column for each category, 1 where a point has it.
+
+    Attributes:
+        side: of each feature.
+        one_hot: which features are categories.
+    """
+
+    def __init__(self, categories: Sequence[int]) -> None:
+        counts = np.array(categories, int)
+        self._unordered = np.flatnonzero(counts)
+        self.side = np.concatenate([np.arange(len(counts)), np.repeat(np.arange(len(counts)), counts)])
+        self.one_hot = np.arange(len(self.side)) >= len(counts)
+        self._counts = counts[self.side[self.one_hot]]
+        self._choices = np.concatenate([np.arange(k) for k in counts.tolist()] or [[]]).astype(int)
+
+    def of(self, places: np.ndarray) -> np.ndarray:
+        """Points (n, sides) as (n, features)."""
+        sides = places.shape[1]
+        found = np.concatenate([places, places[:, self.side[sides:]]], axis=1)
+        if len(self._unordered):
+            found[:, self._unordered] = 0
+            hot = found[:, sides:]
+            hot[...] = (hot * self._counts).astype(int) == self._choices
+        return found
+
+
 class Surrogate:
     """Guesses scores in a unit cube; side i has `categories[i]` values without order, or a scale where that is 0."""
 
     def __init__(self, categories: Sequence[int]) -> None:
         counts = np.array(categories, int)
-        self._categories = counts
-        self._unordered = np.flatnonzero(counts)
         self._bins = np.where(counts > 0, counts, BINS)
         self._first_bin = np.concatenate([[0], np.cumsum(self._bins)[:-1]])
-        # Features: all sides as they are, but categories replaced by 0; then a column for each category.
-        self._sides = np.concatenate([np.arange(len(counts)), np.repeat(np.arange(len(counts)), counts)])
-        self._choices = np.concatenate([np.arange(k) for k in counts.tolist()] or [[]]).astype(int)
+        self._features = Features(categories)
+        # Two different categories differ in two features.
+        self._unit = np.where(self._features.one_hot, (MISMATCH / 2) ** 0.5, 1.0)
 
     def fit(self, places: np.ndarray, scores: np.ndarray) -> None:
         """Learn from points (n, sides) of the cube and their scores (n,), infinity for a failure."""
         normal = normal_scores(scores)
-        self._scale = np.sqrt(self._weights(places, normal))[self._sides] / REACH
-        self._points = self._features(places)
+        self._scale = np.sqrt(self._weights(places, normal))[self._features.side] / REACH * self._unit
+        self._points = self._scaled(places)
         kernel = self._kernel(self._points)
         kernel[np.diag_indices_from(kernel)] += NOISE
         self._coefficients = np.stack([np.linalg.solve(kernel, normal), np.ones(len(normal))], axis=1)
@@ -51,18 +78,12 @@ class Surrogate:
 
         With a kernel near 1 around known points, the sum of its values is about their number.
         """
-        mean, known = (self._kernel(self._features(places)) @ self._coefficients).T
+        mean, known = (self._kernel(self._scaled(places)) @ self._coefficients).T
         return mean - curiosity / np.sqrt(1 + known)
 
-    def _features(self, places: np.ndarray) -> np.ndarray:
-        """Points (n, sides) as (n, features) in units of the kernel's reach, categories one-hot."""
-        found = np.concatenate([places, places[:, self._sides[len(self._categories) :]]], axis=1)
-        if len(self._unordered):
-            found[:, self._unordered] = 0
-            hot = found[:, len(self._categories) :]
-            counts = self._categories[self._sides[len(self._categories) :]]
-            np.multiply((hot * counts).astype(int) == self._choices, (MISMATCH / 2) ** 0.5, out=hot)
-        return found * self._scale
+    def _scaled(self, places: np.ndarray) -> np.ndarray:
+        """Points (n, sides) as features (n, features) in units of the kernel's reach."""
+        return self._features.of(places) * self._scale
 
     def _kernel(self, points: np.ndarray) -> np.ndarray:
         """Rational quadratic with alpha = 2 (ibid., eq. 4.19) between `points` and those fitted."""

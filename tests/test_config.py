@@ -7,6 +7,9 @@ import pytest
 
 from hpsearch import strict_yaml
 from hpsearch.config import (
+    THRIFT,
+    BudgetConfig,
+    StrategyConfig,
     default_configuration,
     default_space,
     first_configuration,
@@ -368,3 +371,22 @@ def test_a_study_must_be_a_mapping(tmp_path):
 def test_the_longest_trial_of_listed_epochs_is_not_the_last_of_the_list():
     study = resolved(load_study(None, {"space": {"epochs": ["30", "90", "10"]}}))
     assert study.longest_trial() == 90
+
+
+@pytest.mark.parametrize(
+    ("budget", "said", "before", "expected"),
+    [
+        ({}, {}, {}, 0.0),
+        ({"trials": 40}, {}, {}, 0.0),
+        ({"timeout": 60}, {}, {}, THRIFT),
+        ({"timeout": 60, "trials": 40}, {}, {}, 0.0),  # the time is a safety net
+        ({"timeout": 60}, {"thrift": 0.0}, {}, 0.0),
+        ({}, {"thrift": 2.5}, {}, 2.5),
+        ({"timeout": 60}, {}, {"lag": 8, "thrift": 0.0}, 0.0),
+        ({"timeout": 60}, {}, {"lag": 8}, None),  # a run that began before there was thrift
+        ({"trials": 40}, {}, {"lag": 8, "thrift": THRIFT}, THRIFT),
+    ],
+)
+def test_cost_counts_where_only_time_is_short_and_stays_as_it_began(budget, said, before, expected):
+    strategy = StrategyConfig(name="evolve", **said).begun(BudgetConfig(**budget), before)
+    assert strategy.thrift == expected

@@ -18,7 +18,7 @@ def fitted(categories, places, scores):
 
 def means(surrogate, places):
     """Guesses without the bonus for what is unknown."""
-    kernel = surrogate._kernel(surrogate._features(places))
+    kernel = surrogate._kernel(surrogate._scaled(places))
     return surrogate.guess(places) + CURIOSITY / np.sqrt(1 + kernel.sum(1))
 
 
@@ -76,9 +76,9 @@ def test_guesses_are_those_of_kernel_ridge_regression(categories):
     places, unseen = random_places(40, categories), random_places(25, categories, 1)
     scores = np.random.default_rng(2).normal(size=40)
     surrogate = fitted(categories, places, scores)
-    kernel = surrogate._kernel(surrogate._features(places))
+    kernel = surrogate._kernel(surrogate._scaled(places))
     oracle = KernelRidge(alpha=NOISE, kernel="precomputed").fit(kernel, normal_scores(scores))
-    expected = oracle.predict(surrogate._kernel(surrogate._features(unseen)))
+    expected = oracle.predict(surrogate._kernel(surrogate._scaled(unseen)))
     assert np.allclose(means(surrogate, unseen), expected, atol=1e-9)
 
 
@@ -91,7 +91,7 @@ def test_the_kernel_is_the_rational_quadratic_of_weighted_distances():
     distances = (places[:, None] - places) ** 2
     distances[:, :, 0] = MISMATCH * (places[:, None, 0] != places[:, 0])
     expected = (1 + (distances * weights).sum(2) / REACH**2) ** -2.0
-    assert np.allclose(surrogate._kernel(surrogate._features(places)), expected, rtol=1e-9)
+    assert np.allclose(surrogate._kernel(surrogate._scaled(places)), expected, rtol=1e-9)
     assert np.linalg.eigvalsh(expected).min() > -1e-9
 
 
@@ -99,7 +99,7 @@ def test_any_two_categories_are_equally_far_apart():
     places = random_places(40, [6])
     surrogate = fitted([6], places, np.random.default_rng(0).normal(size=40))
     each = (np.arange(6)[:, None] + 0.5) / 6
-    features = surrogate._features(each)
+    features = surrogate._scaled(each)
     distances = ((features[:, None] - features) ** 2).sum(2)
     assert np.allclose(distances[~np.eye(6, dtype=bool)], distances[0, 1])
     assert distances[0, 1] > 0

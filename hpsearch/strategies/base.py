@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -25,6 +25,15 @@ class Course:
     diagnosis: str
     curves: Mapping[str, Sequence[float | None]]
     whole: bool = True
+
+
+class Told(NamedTuple):
+    """The result of a trial, its place (dimensions,) in the unit cube, and the GFLOP of the training, if known."""
+
+    config: Config
+    place: np.ndarray
+    score: float
+    gflop: float | None = None
 
 
 LAST_DRAWS = 64  # where a part of a continuum is a single point, most of them may be known
@@ -56,7 +65,7 @@ class Strategy(ABC):
         self.limit = space.size()
         self._seed = seed
         self._asked: dict[int, bytes] = {}
-        self._told: dict[int, tuple[Config, np.ndarray, float]] = {}
+        self._told: dict[int, Told] = {}
         self._learned = 0
         self._first: dict[bytes, int] = {}
         self._keyed: tuple[Config, bytes] = {}, b""
@@ -81,7 +90,7 @@ class Strategy(ABC):
         Before anything is asked or told. What they tried may be tried again.
         """
         for config, score in results:
-            self._learn(config, np.array(self.space.encode(config)), score)
+            self._learn(Told(config, np.array(self.space.encode(config)), score))
             self.earlier += 1
 
     def ready(self, number: int) -> bool:
@@ -103,13 +112,17 @@ class Strategy(ABC):
     def prepare(self, number: int) -> None:
         """Learn what the proposal for trial `number`, which is `ready`, uses; none before it is asked for any more."""
         for learned in range(self._learned, self._needs(number)):
-            self._learn(*self._told.pop(learned))
+            self._learn(self._told.pop(learned))
             self._learned += 1
 
-    def tell(self, number: int, config: Config, score: float) -> None:
-        """Tell the score (smaller is better, infinity or NaN for a failure) of a trial."""
+    def tell(self, number: int, config: Config, score: float, gflop: float | None = None) -> None:
+        """Tell the score (smaller is better, infinity or NaN for a failure) of a trial, and what it cost.
+
+        gflop: operations of a training that came to its end; None where it did not.
+        """
         key = self._asked.pop(number) if number in self._asked else self._note(number, config)
-        self._told[number] = config, np.frombuffer(key), math.inf if math.isnan(score) else score
+        score = math.inf if math.isnan(score) else score
+        self._told[number] = Told(config, np.frombuffer(key), score, gflop)
 
     def see(self, number: int, course: Course) -> None:  # noqa: B027 - for those that are curious
         """Show how a trial went, after its score was told."""
@@ -122,8 +135,8 @@ class Strategy(ABC):
         """How many results, from trial 0 on, the proposal for trial `number` uses: at most number - lag + 1."""
         return max(0, number - self.lag + 1)
 
-    def _learn(self, config: Config, place: np.ndarray, score: float) -> None:  # noqa: B027 - a choice, not an omission
-        """Take in result `_known`, with its place (dimensions,) in the unit cube; called in order of numbers."""
+    def _learn(self, told: Told) -> None:  # noqa: B027 - a choice, not an omission
+        """Take in result `_known`; called in order of numbers."""
 
     def _rng(self, number: int) -> np.random.Generator:
         """The random numbers of the proposal for trial `number`; other ones than the earlier search used."""
@@ -178,7 +191,7 @@ class GivenStrategy(Strategy):
         """The configuration of trial `number`."""
         return self._propose(number)
 
-    def tell(self, number: int, config: Config, score: float) -> None:
+    def tell(self, number: int, config: Config, score: float, gflop: float | None = None) -> None:
         """Learn nothing."""
 
     def _propose(self, number: int) -> Config:

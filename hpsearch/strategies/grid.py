@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hpsearch.space import Config, Space
+    from hpsearch.strategies.base import Told
 
 AREAS = 3
 CANDIDATES = 200  # the best results are looked through for them
@@ -100,9 +101,9 @@ class GridStrategy(Strategy):
         this = self.round_of(number)
         return super()._needs(self.first_round + (this - 1) * self.round_size) if this else 0
 
-    def _learn(self, config: Config, place: np.ndarray, score: float) -> None:  # noqa: ARG002 - its place says all
-        if score < math.inf:
-            insort(self._results, (score, self._known, place.tolist()))
+    def _learn(self, told: Told) -> None:
+        if told.score < math.inf:
+            insort(self._results, (told.score, self._known, told.place.tolist()))
             del self._results[CANDIDATES:]
 
     def _propose(self, number: int) -> Config:

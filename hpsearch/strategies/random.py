@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from hpsearch.space import Config, Space
+    from hpsearch.strategies.base import Told
 
 ATTEMPTS = 20
 AREAS = 50  # at most so many good results are kept as centres
@@ -37,7 +38,7 @@ class PlainStrategy(Strategy):
         """The configuration of trial `number`."""
         return self._propose(number)
 
-    def tell(self, number: int, config: Config, score: float) -> None:
+    def tell(self, number: int, config: Config, score: float, gflop: float | None = None) -> None:
         """Learn nothing."""
 
     def _needs(self, number: int) -> int:  # noqa: ARG002 - whatever the number
@@ -76,9 +77,9 @@ class RandomStrategy(Strategy):
         turn = (self._turn + (self.earlier + number) * GOLDEN) % 1.0
         return turn < self._densify * results / (results + HALF_WAY)
 
-    def _learn(self, config: Config, place: np.ndarray, score: float) -> None:  # noqa: ARG002 - its place says all
-        if score < math.inf:
-            insort(self._best, (score, self._known, place.tolist()))
+    def _learn(self, told: Told) -> None:
+        if told.score < math.inf:
+            insort(self._best, (told.score, self._known, told.place.tolist()))
             del self._best[AREAS:]
 
     def _propose(self, number: int) -> Config:

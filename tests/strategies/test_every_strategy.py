@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import cases
-from strategies.cases import ADAPTIVE, FINITE, LAG, SPACES, STRATEGIES, drive, made_up_score, make, usual
+from strategies.cases import ADAPTIVE, FINITE, LAG, SPACES, STRATEGIES, drive, made_up_score, make, tell, usual
 
 from hpsearch.space import Categorical, Float, Int, Mesh, Space
 
@@ -79,7 +79,7 @@ class TestInAnySpace:
         strategy = make(space, name)
         for number, config in enumerate(expected):
             if number >= LAG:
-                strategy.tell(number - LAG, expected[number - LAG], scores[number - LAG])
+                tell(strategy, number - LAG, expected[number - LAG], scores[number - LAG])
             assert strategy.ready(number)
             assert strategy.ask(number) == config
 
@@ -91,7 +91,7 @@ class TestInAnySpace:
             strategy = make(space, name)
             for other in range(number):
                 if other != missing:
-                    strategy.tell(other, expected[other], scores[other])
+                    tell(strategy, other, expected[other], scores[other])
             if missing < number:
                 assert strategy.ask(missing) == expected[missing]
             needed = missing < strategy._needs(number)
@@ -100,7 +100,7 @@ class TestInAnySpace:
             if needed:
                 with pytest.raises(ValueError, match=f"trial {number} needs the results of trials 0 to"):
                     strategy.ask(number)
-                strategy.tell(missing, expected[missing], scores[missing])
+                tell(strategy, missing, expected[missing], scores[missing])
                 assert strategy.ready(number)
             assert strategy.ask(number) == expected[number]
 
@@ -110,8 +110,12 @@ class TestInAnySpace:
         for number in chance.sample(range(len(expected)), min(8, len(expected))):
             strategy = make(space, name)
             for other in chance.sample(range(number), number):
-                late = other > number - LAG
-                strategy.tell(other, expected[other], chance.choice((-1e9, 1e9, math.inf)) if late else scores[other])
+                if other > number - LAG:
+                    strategy.tell(
+                        other, expected[other], chance.choice((-1e9, 1e9, math.inf)), 10 ** chance.uniform(-9, 9)
+                    )
+                else:
+                    tell(strategy, other, expected[other], scores[other])
             assert strategy.ask(number) == expected[number]
 
     def test_a_killed_search_goes_on_with_the_same_proposals(self, space, name):
@@ -125,7 +129,7 @@ class TestInAnySpace:
                 finished.sort()
             gapless = 0
             for number in finished:  # else in random order; as a journal keeps them
-                strategy.tell(number, json.loads(json.dumps(expected[number])), scores[number])
+                tell(strategy, number, json.loads(json.dumps(expected[number])), scores[number])
                 if luck and number == gapless:
                     gapless += 1
                     strategy.prepare(gapless)
@@ -133,7 +137,7 @@ class TestInAnySpace:
                 if number not in finished:
                     assert strategy.ready(number)
                     assert strategy.ask(number) == expected[number]
-                    strategy.tell(number, expected[number], scores[number])
+                    tell(strategy, number, expected[number], scores[number])
 
     def test_a_killed_search_goes_on_the_same_on_several_workers(self, space, name):
         """As the study does: all results are told, then the missing numbers are asked for in order when ready."""
@@ -142,7 +146,7 @@ class TestInAnySpace:
         finished = chance.sample(range(len(expected)), len(expected) // 2)
         strategy = make(space, name)
         for number in finished:
-            strategy.tell(number, expected[number], scores[number])
+            tell(strategy, number, expected[number], scores[number])
         missing = [number for number in range(len(expected)) if number not in finished]
         running = []
         while missing or running:
@@ -150,7 +154,7 @@ class TestInAnySpace:
                 assert strategy.ask(missing[0]) == expected[missing[0]]
                 running.append(missing.pop(0))
             number = running.pop(chance.randrange(len(running)))
-            strategy.tell(number, expected[number], scores[number])
+            tell(strategy, number, expected[number], scores[number])
 
     def test_any_scores_are_borne(self, space, name):
         for score in WHATEVER.values():
@@ -180,7 +184,7 @@ class TestInAnySpace:
         assert strategy.earlier == len(known)
         for number, config in enumerate(expected):
             if number >= LAG:
-                strategy.tell(number - LAG, expected[number - LAG], made_up_score(number - LAG, expected[number - LAG]))
+                tell(strategy, number - LAG, expected[number - LAG])
             assert strategy.ready(number)
             assert strategy.ask(number) == config
 
@@ -190,11 +194,11 @@ class TestInAnySpace:
         finished = chance.sample(range(len(expected)), len(expected) // 2)
         strategy = cases.begun_with(json.loads(json.dumps(known)), space, name)
         for number in finished:
-            strategy.tell(number, expected[number], made_up_score(number, expected[number]))
+            tell(strategy, number, expected[number])
         for number in range(len(expected)):
             if number not in finished:
                 assert strategy.ask(number) == expected[number]
-                strategy.tell(number, expected[number], made_up_score(number, expected[number]))
+                tell(strategy, number, expected[number])
 
     def test_a_search_is_the_beginning_of_a_longer_one(self, space, name):
         expected, _ = usual(space, name)
@@ -358,10 +362,10 @@ def test_long_searches_repeat_nothing_and_forget_nothing(name):
     assert name == "plain" or len(set(texts(expected))) == len(expected)
     resumed = make("mixed", name)
     for number, config in reversed([*enumerate(expected[:-20])]):
-        resumed.tell(number, config, made_up_score(number, config))
+        tell(resumed, number, config)
     for number in range(len(expected) - 20, len(expected)):
         assert resumed.ask(number) == expected[number]
-        resumed.tell(number, expected[number], made_up_score(number, expected[number]))
+        tell(resumed, number, expected[number])
 
 
 @pytest.mark.parametrize("name", [name for name in STRATEGIES if name not in {"plain", "mesh"}])

@@ -152,6 +152,44 @@ def test_the_children_with_the_best_guess_come_first():
     assert guesses[0] < guesses[-1]
 
 
+def test_what_is_cheap_comes_first_where_cost_counts():
+    """All scores are equal in the same places, so the guess is; trials on the right cost a thousand times as much."""
+    first = {}
+    for thrift in (1e-9, 0.3, 3.0):
+        strategy = make(CUBE, "evolve", lag=1, defaults={}, thrift=thrift)
+        for number in range(40):
+            config = strategy.ask(number)
+            strategy.tell(number, config, 1.0, 1000 ** config["b"])
+        strategy.ask(40)
+        litters = strategy._breed(50, 1.0, np.random.default_rng(0))
+        powers = strategy._costs.guess(np.eye(6))
+        assert np.allclose(powers, [0, np.log(1000), 0, 0, 0, 0], atol=0.4)
+        first[thrift] = litters[:, 0, 1].mean() - litters[:, :, 1].mean()
+    assert first[3.0] < first[0.3] < -0.1
+    assert abs(first[1e-9]) < 0.1
+
+
+def test_a_good_score_is_worth_its_cost():
+    """What is ten times as dear, and much better, is what such a search goes to."""
+    strategy = make(CUBE, "evolve", lag=1, defaults={}, thrift=0.3)
+    found = []
+    for number in range(80):
+        found.append(strategy.ask(number))
+        strategy.tell(number, found[-1], (found[-1]["b"] - 0.9) ** 2, 10 ** found[-1]["b"])
+    assert np.median([config["b"] for config in found[50:]]) > 0.75
+
+
+def test_the_cost_of_what_was_pruned_is_not_known():
+    """Those with a high value of b were stopped early, so they seem to cost little; nothing is concluded from that."""
+    strategy = make(CUBE, "evolve", lag=1, defaults={}, thrift=0.3)
+    for number in range(40):
+        config = strategy.ask(number)
+        strategy.tell(number, config, 1.0, None if config["b"] > 0.5 else 10 ** config["b"])
+    strategy.ask(40)
+    low, high = strategy._costs.guess(np.array([[0.5] * 6, [0.5, 1.0, *[0.5] * 4]]))
+    assert np.isclose(high - low, 0.5 * np.log(10), atol=0.25)
+
+
 def test_many_trials_have_offspring_at_once_and_each_its_own():
     strategy = grown(CUBE)
     litters = strategy._breed(5, 1.0, np.random.default_rng(0))

@@ -65,7 +65,7 @@ class Learning(Strategy):
             "hidden": [sum(s < 0.4 for s, _ in past)],
         }
 
-    def tell(self, number, config, score):
+    def tell(self, number, config, score, gflop=None):
         assert number not in self.told
         self.told[number] = score
 

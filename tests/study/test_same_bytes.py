@@ -15,6 +15,7 @@ from hpsearch.run_directory.record import JOURNAL, RunRecord
 
 FILES = ("trials.csv", "curves.csv", "best.yaml", "model/model.yaml", "model/weights.safetensors")
 TRIALS = {"random": 12, "grid": 12, "evolve": 30}  # of evolve, enough for offspring
+OPTIONS = {"evolve": ("--set", "strategy.thrift=0.6")}  # costs decide too
 WAYS = {
     "panda": ["--mode", "panda"],
     "caviar-1": ["-j", "1"],
@@ -28,7 +29,7 @@ GIVE_UP_SECONDS = 120
 
 def command(strategy, folder, *flags):
     search = [sys.executable, "-m", "hpsearch", strategy, "wine", "-n", str(TRIALS[strategy]), "--epochs", "8"]
-    return [*search, "-o", str(folder), "-q", *flags]
+    return [*search, "-o", str(folder), "-q", *OPTIONS.get(strategy, ()), *flags]
 
 
 def start(arguments, **options):

@@ -65,7 +65,7 @@ class Attentive(Strategy):
         self.asked.append(number)
         return proposal(number)
 
-    def tell(self, number, config, score):
+    def tell(self, number, config, score, gflop=None):
         assert config == proposal(number)
         self.told.append((number, score))
 

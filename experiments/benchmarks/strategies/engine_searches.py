@@ -28,7 +28,7 @@ from datasets import path
 from engine_notes import noted
 from engine_task import Course, Point, marked, train
 
-from hpsearch.config import StrategyConfig
+from hpsearch.config import BudgetConfig, StrategyConfig
 from hpsearch.run_directory.journal import read
 from hpsearch.run_directory.record import JOURNAL, RunRecord
 from hpsearch.trial import Trial, TrialState, best_of
@@ -113,7 +113,7 @@ class _Own:
     def __init__(self, name: str, search: str, task: Task, *, trials: int, jobs: int, folder: Path) -> None:
         self.task, self.search, self.jobs, self.folder = task, search, jobs, folder
         command, *flags = OWN[search]
-        lag = StrategyConfig().begun(trials, {}).lag
+        lag = StrategyConfig().begun(BudgetConfig(trials=trials), {}).lag
         self.command = [
             *(sys.executable, "-m", "hpsearch", command, str(path(name)), *flags, "-q"),
             *("-o", str(folder), "-j", str(jobs), "--lag", str(lag), "--set", f"strategy.planned={trials}"),
@@ -123,7 +123,9 @@ class _Own:
     def course(self, seconds: float, scores: Scores) -> Course:
         """Search, judge the models at the marks, then go on with the finals."""
         within = self.search in FINALS_WITHIN
-        limits = ["-n", str(MANY), "--timeout", f"{seconds}s", *([] if within else ["--finalists", "0"])]
+        limits = ["--timeout", f"{seconds}s", *([] if within else ["--finalists", "0"])]
+        if "grid" in self.command:  # which ends with its mesh unless one says how many
+            limits += ["-n", str(MANY)]
         wall, sizes = self._watched([*self.command, *limits])
         if not (self.folder / JOURNAL).exists():
             return Course(0, 0, [], wall)

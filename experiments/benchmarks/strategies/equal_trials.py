@@ -127,11 +127,12 @@ def few_rows(name: str, seed: int) -> Task:
 
 def search_with(search: str, task: Task, seed: int, judge: Callable[[Config], float]) -> None:
     """Have TRIALS configurations judged, one after the other."""
+    from hpsearch.config import BudgetConfig  # noqa: PLC0415
     from hpsearch.strategies import make_strategy  # noqa: PLC0415
 
     space = task.study.search_space()
     if search in OWN:
-        options = task.study.strategy.begun(TRIALS, {}).model_dump() | {"name": search}
+        options = task.study.strategy.begun(BudgetConfig(trials=TRIALS), {}).model_dump() | {"name": search}
         strategy = make_strategy(space, seed, task.default(), **options)
         for number in range(TRIALS):
             config = strategy.ask(number)

@@ -1,0 +1,41 @@
+"""A guess at what a trial will cost, from what others did: a power of every hyperparameter on a logarithmic scale.
+
+Ridge regression of the logarithm of the operations (Hoerl and Kennard 1970, eq. 2.1). What is multiplied in a cost,
+width by width by epochs, adds up in its logarithm. Operations are the same on every machine, seconds are not.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hpsearch.surrogate import Features
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+RIDGE = 0.1  # added to the sum of squares of each feature
+FEWEST = 4  # results to guess from
+
+
+class CostGuess:
+    """Guesses costs in a unit cube; side i has `categories[i]` values without order, or a scale where that is 0."""
+
+    def __init__(self, categories: Sequence[int]) -> None:
+        self._features = Features(categories)
+        self._slopes = np.zeros(len(self._features.side))
+
+    def fit(self, places: np.ndarray, gflop: np.ndarray) -> None:
+        """Learn from points (n, sides) of the cube and the operations (n,) that were done there, above 0."""
+        if len(gflop) < FEWEST:
+            return
+        features, logs = self._features.of(places), np.log(gflop)
+        features -= features.mean(0)
+        squares = features.T @ features
+        squares[np.diag_indices_from(squares)] += RIDGE
+        self._slopes = np.linalg.solve(squares, features.T @ (logs - logs.mean()))
+
+    def guess(self, places: np.ndarray) -> np.ndarray:
+        """Logarithms (n,) of costs at points (n, sides), but for a constant; all 0 while nothing is known."""
+        return self._features.of(places) @ self._slopes
