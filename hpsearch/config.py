@@ -7,6 +7,7 @@ schema. What only the data can tell (target, task, metric, default space) is fil
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -524,11 +525,18 @@ def _merged(spec: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _put(tree: dict[str, Any], dotted: str, value: Any, where: str) -> None:
-    """Set a dotted key in nested dicts; in the space under full names, and `augment.shift` is one of them."""
+    """Set a dotted key in nested dicts; in the space under full names, and `augment.shift` is one of them.
+
+    Nothing where something else than a mapping holds the place: validation tells of that.
+    """
     keys = dotted.split(".")
+    if keys[0] == "ensemble":
+        with suppress(ValueError):
+            tree["ensemble"] = _ensemble(tree.get("ensemble"))
+    if len(keys) > 1 and not isinstance(tree.get(keys[0]), dict | None):
+        return
     if keys[0] == "space" and len(keys) > 1:
-        space = tree.get("space")
-        tree["space"] = space = written_out(space, f"{where}: space") if isinstance(space, dict) else {}
+        tree["space"] = space = written_out(tree.get("space") or {}, f"{where}: space")
         keys[1] = canonical(keys[1])
         if ".".join(keys[1:3]) in HYPERPARAMETERS:
             keys[1:3] = [".".join(keys[1:3])]

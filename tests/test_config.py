@@ -9,6 +9,7 @@ from hpsearch import strict_yaml
 from hpsearch.config import (
     THRIFT,
     BudgetConfig,
+    EnsembleConfig,
     StrategyConfig,
     default_configuration,
     default_space,
@@ -390,3 +391,27 @@ def test_the_longest_trial_of_listed_epochs_is_not_the_last_of_the_list():
 def test_cost_counts_where_only_time_is_short_and_stays_as_it_began(budget, said, before, expected):
     strategy = StrategyConfig(name="evolve", **said).begun(BudgetConfig(**budget), before)
     assert strategy.thrift == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("budget: 30", "budget: '30': it must be a mapping of trials, epochs, timeout, trial_timeout, trial_memory"),
+        ("strategy: [evolve]", "strategy: ['evolve']: it must be a mapping of name, lag, planned,"),
+        ("space: [lr]", "space: ['lr']: it must be a valid dictionary"),
+        ("ensemble: perhaps", "ensemble: 'perhaps': it must be true, false, or size and top"),
+    ],
+)
+def test_a_flag_for_a_key_beneath_does_not_hide_a_mistake(tmp_path, text, message):
+    (tmp_path / "study.yaml").write_text(text)
+    over = {"budget.trials": "5", "strategy.name": "random", "space.units": "8", "ensemble.top": "5"}
+    with pytest.raises(ConfigError) as caught:
+        load_study(tmp_path / "study.yaml", over)
+    assert message in str(caught.value)
+
+
+def test_a_flag_for_a_key_beneath_leaves_an_ensemble_as_it_was_said(tmp_path):
+    (tmp_path / "study.yaml").write_text("ensemble: false")
+    assert load_study(tmp_path / "study.yaml", {"ensemble.top": "5"}).ensemble == EnsembleConfig(size=0, top=5)
+    (tmp_path / "study.yaml").write_text("ensemble:")
+    assert load_study(tmp_path / "study.yaml", {"ensemble.top": "5"}).ensemble == EnsembleConfig(top=5)
