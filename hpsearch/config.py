@@ -38,7 +38,7 @@ VALUE_METRICS = METRIC_NAMES[5:]
 DEFAULT_TRIALS = 50
 MOST_UNITS = 256  # searched by default: twice as many take four times as long and are seldom better
 LEAST_LAG, MOST_LAG = 8, 64
-THRIFT = 0.6  # where a search has a time limit and no number of trials
+THRIFT = 0.6  # the best of 0.1, 0.3, 0.6 and 1 after 60 s (experiments/benchmarks/strategies/engine_results.md)
 MOST_ROWS_IN_BINS = 100_000  # up to which bins are searched by default: they take up to 128 times the room of a column
 VOTES = 10  # of an ensemble at most
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
@@ -187,7 +187,10 @@ class StrategyConfig(Section):
     thrift: Annotated[float, Field(ge=0, le=100)] | None = None
 
     def begun(self, budget: BudgetConfig, before: Mapping[str, Any]) -> StrategyConfig:
-        """With lag, plan and thrift fixed: as they were `before`, when the run began, or else for this budget."""
+        """With lag, plan and thrift fixed: as they were `before`, when the run began, or else for this budget.
+
+        Where only the time is limited, evolution is thrifty; a time beside a number of trials is a safety net.
+        """
         trials = budget.trials
         lag = (
             1
@@ -196,7 +199,7 @@ class StrategyConfig(Section):
         )
         planned = self.planned or before.get("planned", trials)
         thrift = self.thrift
-        if thrift is None:
+        if thrift is None and self.name == "evolve":
             by_time = trials is None and budget.timeout is not None
             thrift = before.get("thrift") if before else THRIFT * by_time
         return self.model_copy(update={"lag": lag, "planned": planned, "thrift": thrift})

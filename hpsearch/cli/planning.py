@@ -117,7 +117,7 @@ def make_plan(
     beside = begun_run(Path(source).parent) if Path(source).name == "study.yaml" else None
     earlier = _earlier(study, data, [run for run in (begun, beside) if run], quiet=quiet)
     results = told(earlier)
-    best, best_score = min(results, key=lambda result: result[1], default=({}, math.inf))
+    best, best_score, _ = min(results, key=lambda result: result[1], default=({}, math.inf, None))
     space = study.search_space()
     first = best if best_score < math.inf else first_configuration(space, train_rows)
     strategy = make_strategy(space, study.seed, first, **study.strategy.model_dump())

@@ -1,4 +1,4 @@
-"""What to try next: strategies know the space and the scores they were told, nothing of processes, files or data."""
+"""What to try next: strategies know the space and what they are told of trials, nothing of processes, files, data."""
 
 from __future__ import annotations
 

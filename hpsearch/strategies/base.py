@@ -28,7 +28,10 @@ class Course:
 
 
 class Told(NamedTuple):
-    """The result of a trial, its place (dimensions,) in the unit cube, and the GFLOP of the training, if known."""
+    """A trial's configuration, its place (dimensions,) in the unit cube, its score, and 1e9 operations of its training.
+
+    gflop: None where that did not come to its end, or where nobody knows.
+    """
 
     config: Config
     place: np.ndarray
@@ -84,13 +87,13 @@ class Strategy(ABC):
         """How many results were learned, those of an earlier search among them; `_learned` are the others."""
         return self.earlier + self._learned
 
-    def begin_with(self, results: Sequence[tuple[Config, float]]) -> None:
-        """Tell the results of an earlier search: configurations of this space and their scores, as in `tell`.
+    def begin_with(self, results: Sequence[tuple[Config, float] | tuple[Config, float, float | None]]) -> None:
+        """Tell the results of an earlier search: configurations of this space, scores and if known gflop, as in `tell`.
 
         Before anything is asked or told. What they tried may be tried again.
         """
-        for config, score in results:
-            self._learn(Told(config, np.array(self.space.encode(config)), score))
+        for config, *result in results:
+            self._learn(Told(config, np.array(self.space.encode(config)), *result))
             self.earlier += 1
 
     def ready(self, number: int) -> bool:
@@ -118,7 +121,7 @@ class Strategy(ABC):
     def tell(self, number: int, config: Config, score: float, gflop: float | None = None) -> None:
         """Tell the score (smaller is better, infinity or NaN for a failure) of a trial, and what it cost.
 
-        gflop: operations of a training that came to its end; None where it did not.
+        gflop: 1e9 operations of a training that came to its end; None where it did not.
         """
         key = self._asked.pop(number) if number in self._asked else self._note(number, config)
         score = math.inf if math.isnan(score) else score

@@ -1,7 +1,8 @@
-"""A guess at what a trial will cost, from what others did: a power of every hyperparameter on a logarithmic scale.
+"""A guess at what a trial will cost, from what others did: a product with a factor for every side of the space.
 
-Ridge regression of the logarithm of the operations (Hoerl and Kennard 1970, eq. 2.1). What is multiplied in a cost,
-width by width by epochs, adds up in its logarithm. Operations are the same on every machine, seconds are not.
+Ridge regression of the logarithm of the operations (Hoerl and Kennard 1970, eq. 2.1): what is multiplied in a cost,
+width by width by epochs, adds up there. On a logarithmic scale a factor is a power. Operations are the same on every
+machine, and seconds are not; the logarithms of both have correlations of .94 to .99 (the default space, six data sets).
 """
 
 from __future__ import annotations

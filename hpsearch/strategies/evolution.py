@@ -72,8 +72,8 @@ class EvolutionStrategy(Strategy):
     estimation of distribution algorithm (Larranaga and Lozano 2002): a normal step on every side, the shorter the more
     parents there are, and now and then a point from anywhere. The guess (see surrogate.py) sees through the noise of
     single scores what a parent's own score cannot tell. Where time is short and not trials, `thrift` prefers what is
-    as good and trains sooner, for more is found by many such trials (expected improvement per second; Snoek et al.
-    2012, section 3.2).
+    about as good and trains sooner, for more is found by many such trials (in the spirit of expected improvement per
+    second; Snoek et al. 2012, section 3.2).
     """
 
     def __init__(

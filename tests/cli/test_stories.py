@@ -325,3 +325,23 @@ def test_names_that_are_not_of_the_locales_encoding(shell, tmp_path):
         process = shell(*words, errors="replace")
         _, err = process.communicate(timeout=60)
         assert process.returncode == 0, err
+
+
+def test_evolution_is_thrifty_where_only_the_time_is_limited_and_stays_so(hpsearch):
+    """A time limit beside a number of trials changes nothing of what is tried."""
+    search = ("evolve", "wine", "--epochs", 2, "--finalists", 0, "--no-refit", "--no-ensemble", "--no-prune", "-q")
+
+    def thrift(folder):
+        return yaml.safe_load(Path(folder, "study.yaml").read_text(encoding="utf-8"))["strategy"]["thrift"]
+
+    assert hpsearch(*search, "--timeout", "2s", "-o", "timed")[0] == 0
+    assert thrift("timed") == 0.6
+    more = max(pl.read_csv("timed/trials.csv").height, 40) + 5
+    assert hpsearch(*search, "-n", more, "-o", "timed")[0] == 0
+    assert thrift("timed") == 0.6
+    assert hpsearch(*search, "-n", more, "--set", "strategy.thrift=0.6", "--lag", 8, "-o", "said")[0] == 0
+    assert Path("said/trials.csv").read_bytes() == Path("timed/trials.csv").read_bytes()
+    assert hpsearch(*search, "-n", more, "--timeout", "10m", "--lag", 8, "-o", "counted")[0] == 0
+    assert thrift("counted") == 0
+    timed, counted = (pl.read_csv(f"{folder}/trials.csv")["gflop"].sum() for folder in ("timed", "counted"))
+    assert timed < 0.7 * counted

@@ -170,7 +170,10 @@ def warm(space, strategy):
     """Proposals of a drive that begins with results of another search, and these; do not change them."""
     other = make(space, "plain", seed=1)
     configs = [other.ask(number) for number in range(count(other, 20))]
-    known = [(config, made_up_score(100 + number, config)) for number, config in enumerate(configs)]
+    known = [
+        (config, made_up_score(100 + number, config), made_up_gflop(100 + number, config))
+        for number, config in enumerate(configs)
+    ]
     made = begun_with(known, space, strategy)
     return drive(made, count(made)), known
 

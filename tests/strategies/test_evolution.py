@@ -153,7 +153,7 @@ def test_the_children_with_the_best_guess_come_first():
 
 
 def test_what_is_cheap_comes_first_where_cost_counts():
-    """All scores are equal in the same places, so the guess is; trials on the right cost a thousand times as much."""
+    """All scores are the same; from one end of b to the other costs grow a thousandfold."""
     first = {}
     for thrift in (1e-9, 0.3, 3.0):
         strategy = make(CUBE, "evolve", lag=1, defaults={}, thrift=thrift)
@@ -167,6 +167,14 @@ def test_what_is_cheap_comes_first_where_cost_counts():
         first[thrift] = litters[:, 0, 1].mean() - litters[:, :, 1].mean()
     assert first[3.0] < first[0.3] < -0.1
     assert abs(first[1e-9]) < 0.1
+
+
+def test_costs_of_an_earlier_search_count_from_the_start():
+    places = np.random.default_rng(0).random((50, 6)).tolist()
+    strategy = make(CUBE, "evolve", lag=1, thrift=0.6)
+    strategy.begin_with([(CUBE.decode(place), 1.0, 1000 ** place[1]) for place in places])
+    strategy.ask(1)
+    assert np.isclose(strategy._costs.guess(np.eye(6))[1], np.log(1000), atol=0.4)
 
 
 def test_a_good_score_is_worth_its_cost():

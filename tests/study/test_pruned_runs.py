@@ -46,6 +46,7 @@ class Learning(Strategy):
     def __init__(self, lag=LAG):
         self.lag = lag
         self.told = {}
+        self.costs = {}
 
     def ready(self, number):
         return all(n in self.told for n in range(number - self.lag + 1))
@@ -68,6 +69,7 @@ class Learning(Strategy):
     def tell(self, number, config, score, gflop=None):
         assert number not in self.told
         self.told[number] = score
+        self.costs[number] = gflop
 
 
 class Ready(Learning):
@@ -236,6 +238,16 @@ def events_of(folder, kind):
 
 
 TRIALS = 40
+
+
+@pytest.mark.parametrize("slots", [1, 4])
+def test_only_what_came_to_its_end_tells_of_costs(go, slots):
+    """Also where a trial ran on, and is cut short afterwards."""
+    found = go(TRIALS, slots=slots)
+    results = found.record.results
+    expected = {n: result.gflop if result.state is TrialState.COMPLETE else None for n, result in results.items()}
+    assert found.strategy.costs == expected
+    assert {result.state for result in results.values()} == {TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL}
 
 
 @pytest.fixture(scope="module")

@@ -51,6 +51,7 @@ class Attentive(Strategy):
     def __init__(self):
         self.asked = []
         self.told = []
+        self.costs = {}
 
     def ready(self, number):
         return True
@@ -68,6 +69,7 @@ class Attentive(Strategy):
     def tell(self, number, config, score, gflop=None):
         assert config == proposal(number)
         self.told.append((number, score))
+        self.costs[number] = gflop
 
 
 def proposal(number):
@@ -251,6 +253,12 @@ def test_failures_are_told_as_infinity_and_end_nothing(folders, go):
     nothing = go(folders(), [None, None])
     assert nothing.reason == "done"
     assert nothing.record.best() is None
+
+
+def test_what_a_trial_cost_is_told_unless_it_failed_also_when_the_run_goes_on(folders, go):
+    folder = folders()
+    assert go(folder, [0.3, None, 0.5], numbers=range(3)).strategy.costs == {0: 0.01, 1: None, 2: 0.01}
+    assert go(folder, [0.3, None, 0.5, 0.1]).strategy.costs == {0: 0.01, 1: None, 2: 0.01, 3: 0.01}
 
 
 def test_only_the_trials_that_were_named_are_run_and_counted(folders, go):
