@@ -203,8 +203,7 @@ class Study:
 
     def _tell(self, result: TrialResult) -> None:
         record, number = self._record, result.number
-        gflop = result.gflop if result.state is TrialState.COMPLETE else None
-        self._strategy.tell(number, result.config, score(result, record.metric, record.maximize), gflop)
+        self._strategy.tell(number, result.config, score(result, record.metric, record.maximize), result.cost)
         if self._strategy.curious:
             whole = result.state is not TrialState.PRUNED
             self._strategy.see(number, Course(record.diagnosis(result), record.curves.get(number, {}), whole))

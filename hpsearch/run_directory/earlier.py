@@ -36,10 +36,9 @@ class EarlierResults:
 
 
 def told(events: Iterable[dict[str, Any]]) -> list[tuple[Config, float, float | None]]:
-    """Configurations, scores and GFLOP as a strategy is told them."""
+    """Configurations, scores and costs as a strategy is told them."""
     return [
-        (event["config"], math.inf if event["score"] is None else event["score"], event.get("gflop"))
-        for event in events
+        (event["config"], math.inf if event["score"] is None else event["score"], event.get("cost")) for event in events
     ]
 
 
@@ -73,8 +72,7 @@ def results_of(folder: Path, study: StudyConfig, *, task: str, sha256: str) -> E
             continue
         found = score(result, study.metric, study.metric in MAXIMIZED_METRICS)
         event = {"event": "earlier", "run": name, "trial": result.number, "config": config}
-        gflop = result.gflop if result.state is TrialState.COMPLETE else None
-        events.append({**event, "score": found if math.isfinite(found) else None, "gflop": gflop})
+        events.append({**event, "score": found if math.isfinite(found) else None, "cost": result.cost})
         _note_changes(changes, result.config, config)
     if not events:
         why = f"none of its {len(results)} trials lies in this space; {reasons[0]}" if reasons else "it has no results"

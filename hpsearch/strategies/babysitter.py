@@ -147,7 +147,7 @@ class Babysitter(Strategy):
         """Whether all trials before were told and shown."""
         return all(n in self._results and n in self._courses for n in range(self._taken, number))
 
-    def tell(self, number: int, config: Config, score: float, gflop: float | None = None) -> None:  # noqa: ARG002
+    def tell(self, number: int, config: Config, score: float, cost: float | None = None) -> None:  # noqa: ARG002
         """Tell the score (smaller is better, infinity for a failure) of a trial."""
         self._results[number] = config, score
 

@@ -28,15 +28,12 @@ class Course:
 
 
 class Told(NamedTuple):
-    """A trial's configuration, its place (dimensions,) in the unit cube, its score, and 1e9 operations of its training.
-
-    gflop: None where that did not come to its end, or where nobody knows.
-    """
+    """Of a trial: its configuration, the place (dimensions,) of that in the unit cube, its score and its cost."""
 
     config: Config
     place: np.ndarray
     score: float
-    gflop: float | None = None
+    cost: float | None = None
 
 
 LAST_DRAWS = 64  # where a part of a continuum is a single point, most of them may be known
@@ -88,7 +85,7 @@ class Strategy(ABC):
         return self.earlier + self._learned
 
     def begin_with(self, results: Sequence[tuple[Config, float] | tuple[Config, float, float | None]]) -> None:
-        """Tell the results of an earlier search: configurations of this space, scores and if known gflop, as in `tell`.
+        """Tell the results of an earlier search: configurations of this space, scores and maybe costs, as in `tell`.
 
         Before anything is asked or told. What they tried may be tried again.
         """
@@ -118,14 +115,14 @@ class Strategy(ABC):
             self._learn(self._told.pop(learned))
             self._learned += 1
 
-    def tell(self, number: int, config: Config, score: float, gflop: float | None = None) -> None:
+    def tell(self, number: int, config: Config, score: float, cost: float | None = None) -> None:
         """Tell the score (smaller is better, infinity or NaN for a failure) of a trial, and what it cost.
 
-        gflop: 1e9 operations of a training that came to its end; None where it did not.
+        cost: of a training that came to its end, above 0, in a unit that no machine decides; None: not known.
         """
         key = self._asked.pop(number) if number in self._asked else self._note(number, config)
         score = math.inf if math.isnan(score) else score
-        self._told[number] = Told(config, np.frombuffer(key), score, gflop)
+        self._told[number] = Told(config, np.frombuffer(key), score, cost)
 
     def see(self, number: int, course: Course) -> None:  # noqa: B027 - for those that are curious
         """Show how a trial went, after its score was told."""
@@ -194,7 +191,7 @@ class GivenStrategy(Strategy):
         """The configuration of trial `number`."""
         return self._propose(number)
 
-    def tell(self, number: int, config: Config, score: float, gflop: float | None = None) -> None:
+    def tell(self, number: int, config: Config, score: float, cost: float | None = None) -> None:
         """Learn nothing."""
 
     def _propose(self, number: int) -> Config:

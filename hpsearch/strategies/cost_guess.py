@@ -1,8 +1,7 @@
 """A guess at what a trial will cost, from what others did: a product with a factor for every side of the space.
 
-Ridge regression of the logarithm of the operations (Hoerl and Kennard 1970, eq. 2.1): what is multiplied in a cost,
-width by width by epochs, adds up there. On a logarithmic scale a factor is a power. Operations are the same on every
-machine, and seconds are not; the logarithms of both have correlations of .94 to .99 (the default space, six data sets).
+Ridge regression of the logarithm of the cost (Hoerl and Kennard 1970, eq. 2.1): what is multiplied in it, width by
+width by epochs, adds up there. On a logarithmic scale a factor is a power.
 """
 
 from __future__ import annotations
@@ -27,11 +26,11 @@ class CostGuess:
         self._features = Features(categories)
         self._slopes = np.zeros(len(self._features.side))
 
-    def fit(self, places: np.ndarray, gflop: np.ndarray) -> None:
-        """Learn from points (n, sides) of the cube and the operations (n,) that were done there, above 0."""
-        if len(gflop) < FEWEST:
+    def fit(self, places: np.ndarray, costs: np.ndarray) -> None:
+        """Learn from points (n, sides) of the cube and what trials there cost (n,), above 0 and in any unit."""
+        if len(costs) < FEWEST:
             return
-        features, logs = self._features.of(places), np.log(gflop)
+        features, logs = self._features.of(places), np.log(costs)
         features -= features.mean(0)
         squares = features.T @ features
         squares[np.diag_indices_from(squares)] += RIDGE

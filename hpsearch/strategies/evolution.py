@@ -61,7 +61,7 @@ class _Result:
     order: int
     place: tuple[float, ...]
     active: tuple[bool, ...]
-    gflop: float | None
+    cost: float | None
 
 
 class EvolutionStrategy(Strategy):
@@ -105,7 +105,7 @@ class EvolutionStrategy(Strategy):
 
     def _learn(self, told: Told) -> None:
         active = tuple(name in told.config for name in self.space.parameters)
-        result = _Result(told.score, self._known, tuple(told.place.tolist()), active, told.gflop)
+        result = _Result(told.score, self._known, tuple(told.place.tolist()), active, told.cost)
         insort(self._best, result)
         del self._best[MEMORY:]
         self._recent.append(result)
@@ -118,8 +118,8 @@ class EvolutionStrategy(Strategy):
         known = {result.order: result for result in (*self._best, *self._recent)}.values()
         self._surrogate.fit(np.array([r.place for r in known]), np.array([r.score for r in known]))
         if self._options.thrift:
-            whole = [r for r in known if r.gflop]
-            self._costs.fit(np.array([r.place for r in whole]), np.array([r.gflop for r in whole]))
+            whole = [r for r in known if r.cost]
+            self._costs.fit(np.array([r.place for r in whole]), np.array([r.cost for r in whole]))
         parents = self._parents(results)
         self._places = np.array([result.place for result in parents])
         self._active = np.array([result.active for result in parents])

@@ -38,7 +38,7 @@ class PlainStrategy(Strategy):
         """The configuration of trial `number`."""
         return self._propose(number)
 
-    def tell(self, number: int, config: Config, score: float, gflop: float | None = None) -> None:
+    def tell(self, number: int, config: Config, score: float, cost: float | None = None) -> None:
         """Learn nothing."""
 
     def _needs(self, number: int) -> int:  # noqa: ARG002 - whatever the number

@@ -106,7 +106,7 @@ def made_up_score(number, config):
     return sum(abs(math.log(abs(value) + 0.01)) for value in values) + noise
 
 
-def made_up_gflop(number, config):
+def made_up_cost(number, config):
     """Some cost, but of every fifth trial, which was pruned."""
     luck = zlib.crc32(repr((config, number)).encode())
     return None if luck % 5 == 0 else 1e-3 + luck % 1000
@@ -115,7 +115,7 @@ def made_up_gflop(number, config):
 def tell(strategy, number, config, score=made_up_score):
     """The score of a trial (a function, or the number itself) and what it cost."""
     found = score(number, config) if callable(score) else score
-    strategy.tell(number, config, found, made_up_gflop(number, config))
+    strategy.tell(number, config, found, made_up_cost(number, config))
 
 
 def count(strategy, most=TRIALS):
@@ -171,7 +171,7 @@ def warm(space, strategy):
     other = make(space, "plain", seed=1)
     configs = [other.ask(number) for number in range(count(other, 20))]
     known = [
-        (config, made_up_score(100 + number, config), made_up_gflop(100 + number, config))
+        (config, made_up_score(100 + number, config), made_up_cost(100 + number, config))
         for number, config in enumerate(configs)
     ]
     made = begun_with(known, space, strategy)

@@ -25,10 +25,10 @@ def one_hot(places):
 @pytest.mark.parametrize("n", [FEWEST, 10, 200])
 def test_it_is_ridge_regression_of_the_logarithms(n):
     places, unseen = random_places(n), random_places(30, 1)
-    gflop = np.exp(np.random.default_rng(2).normal(size=n))
+    costs = np.exp(np.random.default_rng(2).normal(size=n))
     guess = CostGuess(CATEGORIES)
-    guess.fit(places, gflop)
-    oracle = Ridge(alpha=RIDGE).fit(one_hot(places), np.log(gflop))
+    guess.fit(places, costs)
+    oracle = Ridge(alpha=RIDGE).fit(one_hot(places), np.log(costs))
     expected = oracle.predict(one_hot(unseen))
     found = guess.guess(unseen)
     assert np.allclose(found - found[0], expected - expected[0], rtol=1e-9, atol=1e-9)

@@ -171,7 +171,7 @@ def test_what_is_cheap_comes_first_where_cost_counts():
 
 def test_costs_of_an_earlier_search_count_from_the_start():
     places = np.random.default_rng(0).random((50, 6)).tolist()
-    strategy = make(CUBE, "evolve", lag=1, thrift=0.6)
+    strategy = make(CUBE, "evolve", lag=5, thrift=0.6)
     strategy.begin_with([(CUBE.decode(place), 1.0, 1000 ** place[1]) for place in places])
     strategy.ask(1)
     assert np.isclose(strategy._costs.guess(np.eye(6))[1], np.log(1000), atol=0.4)

@@ -66,10 +66,10 @@ class Learning(Strategy):
             "hidden": [sum(s < 0.4 for s, _ in past)],
         }
 
-    def tell(self, number, config, score, gflop=None):
+    def tell(self, number, config, score, cost=None):
         assert number not in self.told
         self.told[number] = score
-        self.costs[number] = gflop
+        self.costs[number] = cost
 
 
 class Ready(Learning):
@@ -245,8 +245,11 @@ def test_only_what_came_to_its_end_tells_of_costs(go, slots):
     """Also where a trial ran on, and is cut short afterwards."""
     found = go(TRIALS, slots=slots)
     results = found.record.results
-    expected = {n: result.gflop if result.state is TrialState.COMPLETE else None for n, result in results.items()}
+    expected = {n: result.cost for n, result in results.items()}
     assert found.strategy.costs == expected
+    assert {n for n, cost in expected.items() if cost} == {
+        n for n in results if results[n].state is TrialState.COMPLETE
+    }
     assert {result.state for result in results.values()} == {TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL}
 
 

@@ -66,10 +66,10 @@ class Attentive(Strategy):
         self.asked.append(number)
         return proposal(number)
 
-    def tell(self, number, config, score, gflop=None):
+    def tell(self, number, config, score, cost=None):
         assert config == proposal(number)
         self.told.append((number, score))
-        self.costs[number] = gflop
+        self.costs[number] = cost
 
 
 def proposal(number):
@@ -256,9 +256,9 @@ def test_failures_are_told_as_infinity_and_end_nothing(folders, go):
 
 
 def test_what_a_trial_cost_is_told_unless_it_failed_also_when_the_run_goes_on(folders, go):
-    folder = folders()
-    assert go(folder, [0.3, None, 0.5], numbers=range(3)).strategy.costs == {0: 0.01, 1: None, 2: 0.01}
-    assert go(folder, [0.3, None, 0.5, 0.1]).strategy.costs == {0: 0.01, 1: None, 2: 0.01, 3: 0.01}
+    folder, cost = folders(), 0.01 + 21 * 1e-3  # GFLOP, and updates
+    assert go(folder, [0.3, None, 0.5], numbers=range(3)).strategy.costs == {0: cost, 1: None, 2: cost}
+    assert go(folder, [0.3, None, 0.5, 0.1]).strategy.costs == {0: cost, 1: None, 2: cost, 3: cost}
 
 
 def test_only_the_trials_that_were_named_are_run_and_counted(folders, go):
