@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     import numpy as np
 
 CURVE_DIGITS = 7
-UPDATE_GFLOP = 1e-3  # in so long an update is done but for its products, about
 DEV_LOSS, DEV_METRIC = 1, 3  # their places in engine.layout.CURVES
 SCALED_METRICS = ("rmse", "mae")  # in units of the target, while the engine works on the standardised one
 Key = tuple[int, int, int]  # a training: the number of its trial, repeat, refit_epochs
@@ -106,9 +105,9 @@ class TrialResult:
     def cost(self) -> float | None:
         """What the training took, in GFLOP, so the same on every machine; None if it did not come to its end.
 
-        The logarithms of costs and seconds have correlations of .96 to .99 (six data sets, the default space).
+        The logarithms of costs and seconds have correlations of .94 to .99 (six data sets, the default space).
         """
-        return self.gflop + UPDATE_GFLOP * self.updates if self.state is TrialState.COMPLETE else None
+        return self.gflop if self.state is TrialState.COMPLETE else None
 
     def rungs_gone_past(self, rungs: Sequence[int]) -> int:
         """At how many of the rungs it could be stopped, because it went on there."""
