@@ -242,12 +242,12 @@ def trial_numbers(study: StudyConfig, strategy: Strategy) -> Sequence[int]:
 
     if isinstance(strategy, GivenStrategy):
         return strategy.numbers[: study.budget.trials]
-    usual = strategy.usual_trials
-    if study.budget.trials is None and usual is not None and usual > MAX_MESH:
+    usual = strategy.usual_trials or DEFAULT_TRIALS
+    if study.budget.trials is None and study.budget.timeout is None and usual > MAX_MESH:
         raise ConfigError(
             f"the grid has {usual:,} points; say how many to try with -n, or take a smaller space with -p"
         )
-    wanted = study.budget.trials or usual or (ENDLESS if study.budget.timeout else DEFAULT_TRIALS)
+    wanted = study.budget.trials or (ENDLESS if study.budget.timeout else usual)
     return range(wanted if strategy.limit is None else min(wanted, strategy.limit))
 
 

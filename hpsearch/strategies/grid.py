@@ -45,8 +45,9 @@ class GridStrategy(Strategy):
 
     The points of the mesh come in the order of a Sobol sequence, each once, so that a search that ends early has looked
     everywhere a little, instead of at one corner. Of `planned` trials the mesh gets what it needs, but where it is
-    larger than that, half of them. A round knows the results of all but the last trials before it, by the lag; until
-    that is ENOUGH of the mesh, more of its points come, or those of one twice as dense, as in small searches.
+    larger than that, half of them; without a plan, the rounds together have as many as the mesh. A round knows the
+    results of all but the last trials before it, by the lag; until that is ENOUGH of the mesh, more of its points come,
+    or those of one twice as dense, as in small searches.
 
     Each round halves the distance of the mesh's points, around the best results that are at least one step of the mesh
     apart (AREAS). Its points are those with each value at the centre or a few new steps beside it, in the order of a
@@ -58,7 +59,7 @@ class GridStrategy(Strategy):
         super().__init__(space, seed, lag)
         self.mesh = Mesh(space, points)
         size = self.mesh.size
-        wanted = planned or size
+        wanted = planned or 2 * size
         coarse = size if not rounds or wanted >= size else -(-wanted // 2)
         self.first_round = max(coarse, min(wanted, math.ceil(ENOUGH * coarse) + lag - 1))
         self.coarse = min(size, self.first_round)

@@ -345,3 +345,28 @@ def test_evolution_is_thrifty_where_only_the_time_is_limited_and_stays_so(hpsear
     assert thrift("counted") == 0
     timed, counted = (pl.read_csv(f"{folder}/trials.csv")["gflop"].sum() for folder in ("timed", "counted"))
     assert timed < 0.7 * counted
+
+
+def test_a_grid_that_only_time_ends_goes_on_after_its_mesh(hpsearch):
+    search = (
+        "grid",
+        "wine",
+        "--epochs",
+        1,
+        "-p",
+        "units=4:16:x2",
+        "-p",
+        "lr=1e-3:1e-1:log",
+        "--finalists",
+        0,
+        "--no-refit",
+    )
+    assert hpsearch(*search, "--no-ensemble", "-q", "--timeout", "3s", "-o", "timed")[0] == 0
+    trials = pl.read_csv("timed/trials.csv")
+    assert trials.height > 9
+    assert trials["learning_rate"][:9].n_unique() == 3
+    assert trials["learning_rate"].n_unique() > 3
+    assert set(trials["units"]) == {4, 8, 16}
+    _, out, err = hpsearch("grid", "wine", "--timeout", "3s", "-o", "large", "--dry-run", "-f", "value")
+    assert len(out.splitlines()) == 50, "its mesh has more than a thousand points, and there is an end"
+    assert "mesh: " in err

@@ -43,6 +43,15 @@ def test_the_rounds_begin_after_the_same_mesh(space):
         assert rounds.ask(number) == mesh.ask(number)
 
 
+def test_without_a_plan_three_rounds_have_as_many_points_as_the_mesh():
+    strategy = make(CUBE, "grid", planned=None)
+    assert [strategy.round_of(number) for number in (80, 81, 107, 108, 134, 135, 161, 162)] == [0, 1, 1, 2, 2, 3, 3, 4]
+    proposals = drive(strategy, 170, bowl)
+    best = [min(bowl(0, config) for config in proposals[:trials]) for trials in (81, 108, 135, 162)]
+    assert best == sorted(best, reverse=True)
+    assert best[-1] < 0.5 * best[0]
+
+
 @pytest.mark.parametrize(
     "counts",
     [

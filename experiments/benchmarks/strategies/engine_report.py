@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 RESAMPLES = 5000
 WORST = 2.0  # regrets end here, or a single diverged network would decide a mean
-AGAINST = "evolve"
 
 
 class Runs:
@@ -79,8 +78,9 @@ def cell(values: np.ndarray, sign: str = "") -> str:
 
 def marks_table(runs: Runs, searches: list[str], marks: list[tuple[str, Callable]]) -> list[str]:
     """Rank and regret of each search at each mark."""
+    evolve = next((search for search in searches if search.startswith("evolve")), searches[0])
     lines = [
-        f"| at | pairs | search | mean rank | mean regret | regret less that of {AGAINST} |",
+        f"| at | pairs | search | mean rank | mean regret | regret less that of {evolve} |",
         "| --- | --: | --- | --: | --: | --: |",
     ]
     for label, look in marks:
@@ -91,8 +91,8 @@ def marks_table(runs: Runs, searches: list[str], marks: list[tuple[str, Callable
         regrets = np.array([[runs.regret(pair, value) for value in values] for pair, values in scores.items()])
         for place, search in enumerate(searches):
             difference = ""
-            if AGAINST in searches and search != AGAINST:
-                difference = cell(regrets[:, place] - regrets[:, searches.index(AGAINST)], "+")
+            if search != evolve:
+                difference = cell(regrets[:, place] - regrets[:, searches.index(evolve)], "+")
             lines.append(
                 f"| {label} | {len(scores)} | {search} | {cell(ranks[:, place])} | {cell(regrets[:, place])} "
                 f"| {difference} |"
@@ -154,7 +154,7 @@ def report(given: list[Run], searches: list[str], budget: dict[str, float]) -> s
     sets = list(dict.fromkeys(name for name, _ in runs.by_pair))
     used = [run for found in runs.by_pair.values() for run in found.values()]
     seconds = sorted({*(mark for mark in SECOND_MARKS if mark <= budget["seconds"]), budget["seconds"]})
-    engines = [search for search in searches if search != "sklearn" and not search.endswith("_finals")]
+    engines = [search for search in searches if search != "sklearn"]
     by_second = [(f"{mark:g} s", lambda run, mark=mark: at_second(run, mark)) for mark in seconds]
     by_trial = [(f"{mark} trials", lambda run, mark=mark: at_trial(run, mark)) for mark in TRIAL_MARKS]
     versions = ", ".join(sorted({run["code"] for run in used}))

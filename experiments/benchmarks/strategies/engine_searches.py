@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 PEERS = Path(__file__).with_name("engine_peers.py")
 LOOK_SECONDS = 0.02
 NO_MODEL = 3  # hpsearch's exit code when nothing was finished in time
-MANY = 100_000  # trials: more than there is time for
 
 # Name: hpsearch's command and its flags.
 OWN = {
@@ -53,8 +52,10 @@ OWN = {
     "grid_finals": ("grid",),
     "random_finals": ("random",),
     "evolve_finals": ("evolve",),
+    "evolve_unpruned_finals": ("evolve", "--no-prune"),
 }
-FINALS_AFTER, FINALS_WITHIN = ("grid", "random", "evolve"), ("grid_finals", "random_finals", "evolve_finals")
+FINALS_AFTER = ("grid", "random", "evolve")
+FINALS_WITHIN = ("grid_finals", "random_finals", "evolve_finals", "evolve_unpruned_finals")
 OTHERS = ("tpe", "tpe_default", "sklearn")
 
 
@@ -124,8 +125,6 @@ class _Own:
         """Search, judge the models at the marks, then go on with the finals."""
         within = self.search in FINALS_WITHIN
         limits = ["--timeout", f"{seconds}s", *([] if within else ["--finalists", "0"])]
-        if "grid" in self.command:  # which ends with its mesh unless one says how many
-            limits += ["-n", str(MANY)]
         wall, sizes = self._watched([*self.command, *limits])
         if not (self.folder / JOURNAL).exists():
             return Course(0, 0, [], wall)
