@@ -87,10 +87,10 @@ def _how_many(top: int | None, trials: int) -> int:
 class TimeForFinals:
     """How many seconds of a time limit a search keeps for what comes after it, by what the best trials so far took.
 
-    That is finals, with `preparing` on top of their trainings; then, `choosing` who votes, and `refits` trainings up to
-    the best epoch, each `longer` by this factor. Called often while the search goes on, so it looks anew only when
-    there are more results. Of the time, a third may go into it, or half if somebody said how many finalists there are
-    to be (`top`).
+    That is `writing` the views, which with tens of thousands of results takes seconds; finals, with `preparing` on top
+    of their trainings; then, `choosing` who votes, and `refits` trainings up to the best epoch, each `longer` by this
+    factor. Called often while the search goes on, so it looks anew only when there are more results. Of the time, a
+    third may go into what is trained, or half if somebody said how many finalists there are to be (`top`).
     There are fewer where that is not enough, and no finals where it is not even for two.
 
     Attributes:
@@ -111,6 +111,7 @@ class TimeForFinals:
         choosing: float = 0.0,
         refits: int = 0,
         longer: float = 1.0,
+        writing: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._record = record
         self._preparing = preparing
@@ -120,6 +121,7 @@ class TimeForFinals:
         self._choosing = choosing
         self._refits = refits
         self._longer = longer
+        self._writing = writing
         self._most = timeout / (3 if top is None else 2)
         self._seconds = 0.0
         self._next = 1
@@ -133,7 +135,7 @@ class TimeForFinals:
         if len(results) >= self._next:
             self._next = len(results) + 1 + len(results) // MORE
             self._look()
-        return self._seconds
+        return self._seconds + HEADROOM * self._writing()
 
     def _look(self) -> None:
         wanted = _how_many(self._top, len(self._record.results))

@@ -72,6 +72,14 @@ def test_what_comes_after_the_finals_has_its_time_too():
     assert (shorter(), shorter.finalists, shorter.afterwards) == (3.0, 0, 3.0)
 
 
+def test_writing_the_views_has_its_time_whatever_else_there_is():
+    trials = record(*(result(n, score=n, seconds=1.0) for n in range(9)))
+    search = {"slots": 1, "preparing": 0.0, "writing": lambda: 2.5}
+    assert TimeForFinals(trials, None, 3, timeout=1e9, **search)() == START_SECONDS + HEADROOM * (6 + 2.5)
+    assert TimeForFinals(trials, 0, 3, timeout=9.0, **search)() == HEADROOM * 2.5
+    assert TimeForFinals(record(), None, 3, timeout=9.0, **search)() == HEADROOM * 2.5
+
+
 def test_a_single_result_is_enough_to_keep_time_for_its_refit():
     trials = record(result(0, 0.1, 4.0))
     found = TimeForFinals(trials, None, 3, slots=2, preparing=1.0, timeout=100.0, refits=1, longer=1.5)

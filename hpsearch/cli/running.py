@@ -175,7 +175,7 @@ class SearchRun:
                 total = None if self._endless else len(self._numbers)
                 self._watcher = progress = self._view(style, directory, total, done, idle=idle)
                 with self._executor(directory, idle=idle) as executor:
-                    time_for_finals = self._time_for_finals(executor.slots)
+                    time_for_finals = self._time_for_finals(directory, executor.slots)
                     self._stop = replace(stop, reserved=time_for_finals)
                     observer = self._observer(progress, directory)
                     study = Study(directory, plan.strategy, self._numbers, self._stop, self._cost, plan.pruner)
@@ -236,7 +236,7 @@ class SearchRun:
         given = self._plan.study.given() and self._plan.study.finalists.top is not None
         return isinstance(self._numbers, range) or bool(given)
 
-    def _time_for_finals(self, slots: int) -> TimeForFinals:
+    def _time_for_finals(self, directory: RunDirectory, slots: int) -> TimeForFinals:
         from hpsearch.finals import TimeForFinals
 
         wanted, plan, whole = self._plan.study.finalists, self._plan, self._wants_finals()
@@ -251,6 +251,7 @@ class SearchRun:
             choosing=CHOOSING_SECONDS + CHOOSING_ROW_SECONDS * plan.data.rows["dev"] if votes else 0.0,
             refits=min(REFITS, votes or 1) if plan.study.refit and whole else 0,
             longer=1 + plan.data.rows["dev"] / plan.data.rows["train"],
+            writing=directory.views_seconds,
         )
 
     def _run_finals(self, directory: RunDirectory, executor: Executor, style: ProgressStyle, most: int | None) -> None:

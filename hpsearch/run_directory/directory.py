@@ -69,6 +69,7 @@ class RunDirectory:
             self.weights.offer((number, 0, 0), value, None)
         self._views_made = time.monotonic()
         self._views_took = 0.0
+        self._views_results = 0  # that they were written for
 
     def __enter__(self) -> Self:
         return self
@@ -181,6 +182,11 @@ class RunDirectory:
         self.weights.flush()
         self._views_made = time.monotonic()
         self._views_took = self._views_made - start
+        self._views_results = len(self.record.results)
+
+    def views_seconds(self) -> float:
+        """What writing the views should take now, by what it took when there were fewer results."""
+        return self._views_took * len(self.record.results) / max(self._views_results, 1)
 
 
 def open_run(

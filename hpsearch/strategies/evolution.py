@@ -31,6 +31,7 @@ ELITE, FEWEST, MOST = 0.1, 2, 25  # share of the results that are parents, but n
 WIDTH = 0.3  # sd of a step, of a side's length, were there no parents
 LEAST_STEP = 0.6  # sd of a step, of the distance to the next value
 OTHER_CHOICE = 0.5  # share of the categories that are drawn anew
+THRIFTY = 100  # results after which thrift is half of what it was
 ATTEMPTS = 5  # each with steps twice as wide, to find offspring that was not tried yet
 
 
@@ -43,7 +44,7 @@ class EvolutionOptions:
     them, drawn at random, compete for being a parent. crossover: share of offspring with two parents, each side of the
     cube from either. mutation: standard deviation of the step that every side takes, of its length. offspring: so many
     are made, and the one with the best guess is tried; 1 is evolution without a guess. thrift: how much a cost e times
-    as high counts in that, the standard deviation of the results by rank being 1; None or 0: it does not count.
+    as high counts in that at first, the standard deviation of the results by rank being 1; None or 0: it does not.
     """
 
     population: int | None = None
@@ -73,7 +74,8 @@ class EvolutionStrategy(Strategy):
     parents there are, and now and then a point from anywhere. The guess (see surrogate.py) sees through the noise of
     single scores what a parent's own score cannot tell. Where time is short and not trials, `thrift` prefers what is
     about as good and trains sooner, for more is found by many such trials (in the spirit of expected improvement per
-    second; Snoek et al. 2012, section 3.2).
+    second; Snoek et al. 2012, section 3.2). The more trials there was time for, the less it counts, as where costs are
+    cooled (Lee et al. 2020, arXiv 2003.10870).
     """
 
     def __init__(
@@ -188,7 +190,9 @@ class EvolutionStrategy(Strategy):
     def _promise(self, places: np.ndarray) -> np.ndarray:
         """What decides which offspring (n, sides) is tried (n,): the guess, and the cost where that counts."""
         guess, thrift = self._surrogate.guess(places), self._options.thrift
-        return guess + thrift * self._costs.guess(places) if thrift else guess
+        if not thrift:
+            return guess
+        return guess + thrift / (1 + self._fitted / THRIFTY) * self._costs.guess(places)
 
     def _winners(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """Rows of the parents (count,): each the best of those that compete."""

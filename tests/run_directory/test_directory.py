@@ -1,6 +1,7 @@
 """A run directory: the same study goes on, another one is refused, and nobody else's file is touched."""
 
 import copy
+import time
 
 import pytest
 
@@ -112,6 +113,20 @@ def test_views_are_the_same_however_often_the_run_was_opened(open_, finished, tm
         directory.add(make_result(1, None))
         directory.finish("done", 3)
     assert {name: (tmp_path / "other" / name).read_bytes() for name in VIEWS} == before
+
+
+def test_what_writing_the_views_will_take_grows_with_the_results(open_, make_result, monkeypatch):
+    with open_() as directory:
+        assert directory.views_seconds() == 0
+        for number in range(4):
+            directory.add(make_result(number, 0.5))
+        monkeypatch.setattr("hpsearch.run_directory.directory.write_views", lambda *_: time.sleep(0.05))
+        directory.write_views()
+        took = directory.views_seconds()
+        assert took >= 0.05
+        for number in range(4, 10):
+            directory.add(make_result(number, 0.5))
+        assert directory.views_seconds() == pytest.approx(took * 10 / 4)
 
 
 def test_an_end_is_noted_once(open_, finished):

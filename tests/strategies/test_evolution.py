@@ -169,6 +169,19 @@ def test_what_is_cheap_comes_first_where_cost_counts():
     assert abs(first[1e-9]) < 0.1
 
 
+def test_the_more_results_there_are_the_less_their_cost_counts():
+    strategy = make(CUBE, "evolve", lag=5, thrift=3.0)
+    places = np.random.default_rng(0).random((400, 6))
+    strategy.begin_with([(CUBE.decode(place), place[0], 1000 ** place[1]) for place in places.tolist()])
+    unseen = np.random.default_rng(1).random((300, 6))
+    shares = {}
+    for results in (10, 100, 10_000):
+        strategy._fitted = results
+        promise = strategy._promise(unseen) - strategy._surrogate.guess(unseen)
+        shares[results] = np.polyfit(unseen[:, 1], promise, 1)[0] / np.log(1000)
+    assert np.allclose([*shares.values()], [3 / 1.1, 3 / 2, 3 / 101], rtol=0.1)
+
+
 def test_costs_of_an_earlier_search_count_from_the_start():
     places = np.random.default_rng(0).random((50, 6)).tolist()
     strategy = make(CUBE, "evolve", lag=5, thrift=0.6)
