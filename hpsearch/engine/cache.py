@@ -25,6 +25,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -49,6 +50,7 @@ C_FUNCTIONS = (
     "memset", "memcpy", "memmove",
 )  # fmt: skip
 _loaded: dict[str, Any] = {}
+_loading = threading.Lock()  # a second machine would free the code of the first, which may be running
 PLAIN_KINDS = {
     "none": None,
     "bool": ctypes.c_bool,
@@ -63,9 +65,10 @@ def load_kernels(announce: Callable[[str], None] = lambda _: None) -> Any:
 
     Where NUMBA_DISABLE_JIT is set, they are the uncompiled sources.
     """
-    if "kernels" not in _loaded:
-        _loaded["kernels"] = _uncompiled() if _is_uncompiled() else Machine(*_object_code(announce))
-    return _loaded["kernels"]
+    with _loading:
+        if "kernels" not in _loaded:
+            _loaded["kernels"] = _uncompiled() if _is_uncompiled() else Machine(*_object_code(announce))
+        return _loaded["kernels"]
 
 
 def is_compiled() -> bool:

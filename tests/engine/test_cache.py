@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -362,3 +363,22 @@ def test_the_key_does_not_follow_what_changes_nothing(monkeypatch, name):
     key = cache._key()
     monkeypatch.setenv(name, "1")
     assert cache._key() == key
+
+
+def test_threads_that_start_the_engine_at_once_get_the_same_machine(monkeypatch):
+    """A second one would take the place of the first, and free its code under whoever runs it."""
+    made = []
+
+    def slow_machine(*_):
+        time.sleep(0.05)
+        made.append(object())
+        return made[-1]
+
+    monkeypatch.setattr(cache, "_loaded", {})
+    monkeypatch.setattr(cache, "Machine", slow_machine)
+    monkeypatch.setattr(cache, "_is_uncompiled", lambda: False)
+    monkeypatch.setattr(cache, "_object_code", lambda _: ({}, b""))
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: cache.load_kernels(), range(8)))
+    assert len(made) == 1
+    assert found == made * 8
