@@ -76,12 +76,18 @@ def cell(values: np.ndarray, sign: str = "") -> str:
     return f"{mean:{sign}.2f} ({low:{sign}.2f} to {high:{sign}.2f})"
 
 
+def signs(differences: np.ndarray) -> str:
+    """How many of them are below, at and above zero."""
+    return " / ".join(str(int(np.sum(np.sign(differences) == sign))) for sign in (-1, 0, 1))
+
+
 def marks_table(runs: Runs, searches: list[str], marks: list[tuple[str, Callable]]) -> list[str]:
     """Rank and regret of each search at each mark."""
     evolve = next((search for search in searches if search.startswith("evolve")), searches[0])
+    heads = f"regret less that of {evolve} | {evolve} better / same / worse"
     lines = [
-        f"| at | pairs | search | mean rank | mean regret | regret less that of {evolve} |",
-        "| --- | --: | --- | --: | --: | --: |",
+        f"| at | pairs | search | mean rank | mean regret | {heads} |",
+        "| --- | --: | --- | --: | --: | --: | --: |",
     ]
     for label, look in marks:
         scores = runs.scores(searches, look)
@@ -90,12 +96,14 @@ def marks_table(runs: Runs, searches: list[str], marks: list[tuple[str, Callable
         ranks = np.array([rankdata(values) for values in scores.values()])
         regrets = np.array([[runs.regret(pair, value) for value in values] for pair, values in scores.items()])
         for place, search in enumerate(searches):
-            difference = ""
+            difference = counts = ""
             if search != evolve:
-                difference = cell(regrets[:, place] - regrets[:, searches.index(evolve)], "+")
+                own = searches.index(evolve)
+                difference = cell(regrets[:, place] - regrets[:, own], "+")
+                counts = signs(ranks[:, own] - ranks[:, place])
             lines.append(
                 f"| {label} | {len(scores)} | {search} | {cell(ranks[:, place])} | {cell(regrets[:, place])} "
-                f"| {difference} |"
+                f"| {difference} | {counts} |"
             )
     return lines
 
@@ -113,7 +121,7 @@ def finals_table(runs: Runs) -> list[str]:
         before = np.array([runs.regret(pair, at_second(run, np.inf)) for pair, run in found.items()])
         after = np.array([runs.regret(pair, run["finals"]["test"]) for pair, run in found.items()])
         seconds = np.mean([run["finals"]["seconds"] for run in found.values()])
-        counts = " / ".join(str(int(np.sum(np.sign(after - before) == sign))) for sign in (-1, 0, 1))
+        counts = signs(after - before)
         lines.append(
             f"| {search} | {len(found)} | {cell(before)} | {cell(after)} | {cell(after - before, '+')} | {counts} "
             f"| {seconds:.0f} |"
