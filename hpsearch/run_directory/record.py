@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 JOURNAL = "journal.jsonl"
 LOCK = ".lock"
-EARLIER = ("event", "run", "trial", "config", "score")
+EARLIER = ("event", "run", "trial", "config", "score", "cost")
 USUAL_BYTES = 4096  # of a line
 
 T = TypeVar("T")
@@ -191,7 +191,7 @@ class RunRecord:
         elif kind in ("final", "finalists", "ensemble", "refit", "model"):
             self._note_stage(kind, event)
         elif kind == "earlier":
-            self.earlier.append({name: event[name] for name in EARLIER})
+            self.earlier.append({name: event[name] for name in EARLIER if name in event})
         elif kind == "evaluation":
             self.evaluations.append(event)
         elif kind == "refusal":

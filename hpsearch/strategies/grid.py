@@ -59,9 +59,10 @@ class GridStrategy(Strategy):
         super().__init__(space, seed, lag)
         self.mesh = Mesh(space, points)
         size = self.mesh.size
-        wanted = planned or 2 * size
-        coarse = size if not rounds or wanted >= size else -(-wanted // 2)
-        self.first_round = max(coarse, min(wanted, math.ceil(ENOUGH * coarse) + lag - 1))
+        coarse = size if not rounds or planned is None or planned >= size else -(-planned // 2)
+        enough = max(coarse, math.ceil(ENOUGH * coarse) + lag - 1)
+        wanted = planned or enough + size
+        self.first_round = max(coarse, min(wanted, enough))
         self.coarse = min(size, self.first_round)
         self.round_size = max(1, -(-(wanted - self.first_round) // max(rounds, 1)))
         self._between = Mesh(space, 2 * points - 1) if self.first_round > self.coarse else self.mesh
@@ -74,7 +75,7 @@ class GridStrategy(Strategy):
         self._sequence = SobolSequence(space.dimensions, generator(0, 0, Purpose.PROPOSAL))  # the mesh has no seed
         self._results: list[tuple[float, int, list[float]]] = []
         self._round = _Round(0)
-        self._left = 0  # no point of the mesh before this is free any more
+        self._left = self._left_for = 0  # no point of the mesh before this is free for this trial or a later one
 
     @property
     def usual_trials(self) -> int:
@@ -116,6 +117,9 @@ class GridStrategy(Strategy):
         """Points of the whole mesh, or of the denser one, then those of the mesh that are left."""
         mesh = self.mesh if number < self.coarse else self._between
         yield from (mesh.at(self._sequence[number + attempt * STRIDE]) for attempt in range(ATTEMPTS))
+        if number < self._left_for:  # asked for once more
+            self._left = 0
+        self._left_for = number
         while self._left < self.mesh.size and not self._is_new(number, self.mesh[self._left]):
             self._left += 1
         if self._left < self.mesh.size:

@@ -43,6 +43,24 @@ def test_the_rounds_begin_after_the_same_mesh(space):
         assert rounds.ask(number) == mesh.ask(number)
 
 
+@pytest.mark.parametrize("points", [3, 4])
+def test_who_asks_twice_gets_the_same_points(points):
+    """A shard asks for all trials before its last one, then for its own."""
+    once, twice = (make(CUBE, "mesh", points=points) for _ in range(2))
+    walked = [once.ask(number) for number in range(points**4)]
+    assert [twice.ask(number) for number in range(points**4 - 1)] == walked[:-1]
+    assert [twice.ask(number) for number in range(1, points**4, 2)] == walked[1::2]
+
+
+@pytest.mark.parametrize(("sizes", "lag"), [((2,), 8), ((5,), 8), ((3, 3, 3), 64), ((3, 3, 3, 3), 64)])
+def test_without_a_plan_a_small_mesh_is_known_when_its_rounds_begin(sizes, lag):
+    strategy = make(categories_of(sizes), "grid", planned=None, lag=lag, defaults={})
+    mesh = strategy.usual_trials
+    first = next(number for number in itertools.count() if strategy.round_of(number))
+    assert first - lag + 1 >= 0.75 * mesh
+    assert strategy.round_size == -(-mesh // 3)
+
+
 def test_without_a_plan_three_rounds_have_as_many_points_as_the_mesh():
     strategy = make(CUBE, "grid", planned=None)
     assert [strategy.round_of(number) for number in (80, 81, 107, 108, 134, 135, 161, 162)] == [0, 1, 1, 2, 2, 3, 3, 4]
