@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from threadpoolctl import threadpool_limits
 
 from hpsearch.cli.planning import make_plan, trial_numbers
 from hpsearch.cli.progress import ProgressStyle
@@ -31,6 +32,7 @@ SHOWN = 5  # trials in a notebook
 CELLS = (bool, int, float, Decimal, str, dt.date, dt.timedelta, dt.time, np.generic)  # that a column may hold
 
 
+@threadpool_limits.wrap(limits=1)  # as in threads.py, whose variables come too late here
 def search(
     X: Any,
     y: Any,

@@ -157,7 +157,7 @@ class DataConfig(Section):
 class BudgetConfig(Section):
     """How much may be spent: trials in all, epochs of a full one, seconds for the run, seconds and bytes for one."""
 
-    trials: Annotated[int, Field(ge=1, le=10**9)] | None = None
+    trials: Annotated[int, Field(ge=1, lt=10**9)] | None = None  # 10**9 of them are cli.planning.ENDLESS
     epochs: Annotated[int, Field(ge=1, le=10**6)] | None = None
     timeout: Seconds | None = None
     trial_timeout: Seconds | None = None

@@ -99,7 +99,8 @@ class Study:
         self._held: dict[int, TrialResult] = {}
         self._gapless = 0
         self._goal_place: int | None = None
-        best = min(((value, n) for n, value in self._record.scores.items() if n in numbers), default=None)
+        ours = numbers if isinstance(numbers, range) else set(numbers)
+        best = min(((value, n) for n, value in self._record.scores.items() if n in ours), default=None)
         self.best = self._record.results[best[1]] if best else None
         self._tell_what_is_there()
 

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import threadpoolctl
 
 import hpsearch
 from hpsearch import api
@@ -205,6 +206,20 @@ def test_whatever_pandas_calls_a_gap_is_missing():
 def test_a_word_for_missing_is_one_in_every_column():
     for others in (["a", "b"], ["a ", "b"]):
         assert api._frame({"c": ["", "NA", *others]})["c"].to_list() == [None, None, "a", "b"]
+
+
+def test_the_libraries_have_one_thread_while_it_searches_and_as_many_as_before_then(rows, tmp_path, monkeypatch):
+    def threads():
+        return [library["num_threads"] for library in threadpoolctl.threadpool_info()]
+
+    seen, run = [], api.SearchRun.run
+    monkeypatch.setattr(api.SearchRun, "run", lambda self, *words: (seen.extend(threads()), run(self, *words)))
+    with threadpoolctl.threadpool_limits(2):
+        before = threads()
+        hpsearch.search(*rows, **SMALL, out=tmp_path / "run")
+        assert threads() == before
+    assert max(before) == 2
+    assert set(seen) == {1}
 
 
 def test_a_search_in_a_thread_and_one_in_a_daemonic_process(rows, tmp_path):

@@ -302,14 +302,21 @@ def shard_numbers(text: str, numbers: Sequence[int], strategy: Strategy) -> list
     return shard
 
 
-def recorded(source: str) -> dict[int, dict[str, Any]]:
+def recorded(source: str, study: StudyConfig) -> dict[int, dict[str, Any]]:
     """The configurations of the run whose study.yaml the source is; none if it is not that of a run.
 
-    So a single trial can be repeated although it was proposed from the results of others.
+    So a single trial can be repeated although it was proposed from the results of others. Raises ConfigError where
+    `study` has another space than the run, for then they would not be what it says.
     """
     from hpsearch.run_directory.record import JOURNAL, RunRecord
 
     folder = Path(source).parent
     if Path(source).name != "study.yaml" or not (folder / JOURNAL).is_file():
         return {}
-    return {number: result.config for number, result in RunRecord.load(folder).results.items()}
+    record = RunRecord.load(folder)
+    if record.study["space"] != study.to_dict()["space"]:
+        raise ConfigError(
+            f"--only: repeats trials of {folder} as they were, but -p, --epochs or --set say otherwise; "
+            f"--from @{folder / 'trials.csv'} --only N changes them"
+        )
+    return {number: result.config for number, result in record.results.items()}

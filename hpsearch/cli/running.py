@@ -453,7 +453,11 @@ class SearchRun:
 
         limit, space = self._plan.strategy.limit, self._plan.strategy.space
         wanted = self._plan.study.budget.trials
-        if limit is not None and self._reason == "done" and (wanted > limit if wanted else space.parameters):
+        if (
+            limit is not None
+            and self._reason == "done"
+            and (wanted > limit if wanted else space.parameters and len(self._numbers) == limit)
+        ):
             say(f"space exhausted, {len(self._numbers)} of {limit}")
         if (given := self._plan.study.given()) and wanted is not None and wanted > len(given):
             say(f"there are no more trials than the {len(given)} that are given")

@@ -74,7 +74,7 @@ def search(
             "--trials",
             metavar="N",
             envvar="HPSEARCH_TRIALS",
-            help="Trials in all, those of earlier runs included [50; with --timeout no end].",
+            help="Trials in all, those of earlier runs included [50, of a grid its mesh; with --timeout no end].",
         ),
     ] = None,
     mode: Annotated[
@@ -261,7 +261,7 @@ def search(
     if shard and only:
         raise ConfigError("--shard and --only: both say which trials to run; give one of them")
     alone = independent(context.info_name, shard) if shard else {}
-    overrides = {"strategy.name": context.info_name} | settings(setting or []) | alone
+    overrides = settings(setting or []) | {"strategy.name": context.info_name} | alone
     flags = {
         "data.target": target, "budget.trials": trials, "budget.epochs": epochs, "metric": metric, "seed": seed,
         "budget.timeout": timeout, "budget.trial_timeout": trial_timeout,
@@ -280,8 +280,8 @@ def search(
 
         print(dump(plan.study.to_dict()), end="")
         return
-    if only and not plan.study.given() and (known := recorded(source)):
-        plan = replace(plan, strategy=GivenStrategy(plan.strategy.space, known), pruner=None)
+    if only and not plan.study.given() and (known := recorded(source, plan.study)):
+        plan = replace(plan, strategy=GivenStrategy(plan.strategy.space, known))
     numbers = only_numbers(only, plan.strategy) if only else trial_numbers(plan.study, plan.strategy)
     if shard:
         numbers = shard_numbers(shard, numbers, plan.strategy)

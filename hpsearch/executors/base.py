@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from hpsearch.trial import RungReport, Trial
+    from hpsearch.trial import RungReport, Trial, TrialSettings
 
 MEMORY = 0.1  # share of the latest trial in the mean of how long trials take
 
@@ -67,7 +67,7 @@ class Pace:
         self.seconds = known + MEMORY * (seconds - known)
 
 
-def failed(trial: Trial, reason: str, worker: int = 0) -> TrialResult:
+def failed(trial: Trial, reason: str, settings: TrialSettings, worker: int = 0) -> TrialResult:
     """The result of a trial that ended without one."""
     return TrialResult(
         trial.number,
@@ -76,7 +76,7 @@ def failed(trial: Trial, reason: str, worker: int = 0) -> TrialResult:
         error=reason,
         started=time.time(),
         worker=worker,
-        reports=[math.inf] * len(trial.limits),
+        reports=[math.inf] * len(settings.rungs),
         repeat=trial.repeat,
         refit_epochs=trial.refit_epochs,
     )

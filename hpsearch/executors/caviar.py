@@ -209,7 +209,7 @@ class CaviarExecutor(Executor):
         """The result of the trial that a dead worker ran; what waited behind it is taken back."""
         trial = worker.trials.popleft()
         self._take_back(worker)
-        return failed(trial, reason, worker.number)
+        return failed(trial, reason, self._settings, worker.number)
 
     def _take_back(self, worker: _Worker) -> None:
         """Let the trials of a dead worker wait for another one, before all others."""

@@ -190,7 +190,7 @@ class ClusterExecutor(Executor):
             if len(trials) > 1 or self._died_alone(trials[0]) < MAX_DEATHS_ALONE:
                 self._waiting.extendleft(reversed(trials))
                 return []
-            return [failed(trials[0], "crashed: Dask workers died of it again and again")]
+            return [failed(trials[0], "crashed: Dask workers died of it again and again", self._settings)]
         if isinstance(error, HpsearchError):
             raise error
         if isinstance(error, ImportError):

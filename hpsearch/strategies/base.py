@@ -54,9 +54,11 @@ class Strategy(ABC):
         earlier: how many results of an earlier search are known.
         limit: how many different trials there are; None: no end.
         curious: whether it is to be shown how each trial went, and not only told its score.
+        learns: whether a result can change what it proposes.
     """
 
     curious = False
+    learns = True
 
     def __init__(self, space: Space, seed: int, lag: int) -> None:
         self.space = space
@@ -122,7 +124,8 @@ class Strategy(ABC):
         """
         key = self._asked.pop(number) if number in self._asked else self._note(number, config)
         score = math.inf if math.isnan(score) else score
-        self._told[number] = Told(config, np.frombuffer(key), score, cost)
+        if self.learns:
+            self._told[number] = Told(config, np.frombuffer(key), score, cost)
 
     def see(self, number: int, course: Course) -> None:  # noqa: B027 - for those that are curious
         """Show how a trial went, after its score was told."""

@@ -68,14 +68,14 @@ class _Result:
 class EvolutionStrategy(Strategy):
     """Begins with the default configuration and points of a Sobol sequence, then proposes offspring.
 
-    There are no generations: every proposal takes its parents from the results known by then, so no process ever waits
-    for the others. By itself, offspring is a draw from a kernel density over the best tenth of the results, as in an
-    estimation of distribution algorithm (Larranaga and Lozano 2002): a normal step on every side, the shorter the more
-    parents there are, and now and then a point from anywhere. The guess (see surrogate.py) sees through the noise of
-    single scores what a parent's own score cannot tell. Where time is short and not trials, `thrift` prefers what is
-    about as good and trains sooner, for more is found by many such trials (in the spirit of expected improvement per
-    second; Snoek et al. 2012, section 3.2). The more trials there was time for, the less it counts, as where costs are
-    cooled (Lee et al. 2020, arXiv 2003.10870).
+    There are no generations that anybody waits for: parents are chosen anew whenever there are a tenth more results,
+    and with each where no guess is made. By itself, offspring is a draw from a kernel density over the best tenth of
+    the results, as in an estimation of distribution algorithm (Larranaga and Lozano 2002): a normal step on every side,
+    the shorter the more parents there are, and now and then a point from anywhere. The guess (see surrogate.py) sees
+    through the noise of single scores what a parent's own score cannot tell. Where time is short and not trials,
+    `thrift` prefers what is about as good and trains sooner, for more is found by many such trials (in the spirit of
+    expected improvement per second; Snoek et al. 2012, section 3.2). The more trials there was time for, the less it
+    counts, as where costs are cooled (Lee et al. 2020, arXiv 2003.10870).
     """
 
     def __init__(
@@ -88,6 +88,7 @@ class EvolutionStrategy(Strategy):
         self._cells = np.array(space.cells, int)
         self._cell = np.where(self._cells > 0, 1 / np.maximum(self._cells, 1), 0.0)  # its length
         self._sequence = SobolSequence(space.dimensions, generator(seed, 0, Purpose.PROPOSAL))
+        self._screens = options.offspring > 1  # one alone needs no guess
         self._surrogate = Surrogate(space.categories)
         self._costs = CostGuess(space.categories)
         self._best: list[_Result] = []
@@ -117,15 +118,16 @@ class EvolutionStrategy(Strategy):
 
     def _fit(self, results: int) -> None:
         """Choose the parents among so many results and make the guess anew."""
-        known = {result.order: result for result in (*self._best, *self._recent)}.values()
-        self._surrogate.fit(np.array([r.place for r in known]), np.array([r.score for r in known]))
-        if self._options.thrift:
-            whole = [r for r in known if r.cost]
-            self._costs.fit(np.array([r.place for r in whole]), np.array([r.cost for r in whole]))
+        if self._screens:
+            known = {result.order: result for result in (*self._best, *self._recent)}.values()
+            self._surrogate.fit(np.array([r.place for r in known]), np.array([r.score for r in known]))
+            if self._options.thrift:
+                whole = [r for r in known if r.cost]
+                self._costs.fit(np.array([r.place for r in whole]), np.array([r.cost for r in whole]))
         parents = self._parents(results)
         self._places = np.array([result.place for result in parents])
         self._active = np.array([result.active for result in parents])
-        self._fitted, self._next_fit = results, results + max(1, int(results * GROWTH))
+        self._fitted, self._next_fit = results, results + (max(1, int(results * GROWTH)) if self._screens else 1)
         self._offspring_from = -1
 
     def _parents(self, results: int) -> list[_Result]:
@@ -184,6 +186,8 @@ class EvolutionStrategy(Strategy):
         # What was inactive in the parent has no value to inherit, and may be active in the child.
         strange = ~active | (rng.random((count, 1)) < 1 / (len(self._places) + 1))
         places = self._middles(np.where(strange, rng.random(places.shape), places))
+        if not self._screens:
+            return places[:, None]
         order = np.argsort(self._promise(places).reshape(proposals, -1), kind="stable")
         return np.take_along_axis(places.reshape(proposals, -1, places.shape[1]), order[:, :, None], axis=1)
 

@@ -67,7 +67,7 @@ class GridStrategy(Strategy):
         self.round_size = max(1, -(-(wanted - self.first_round) // max(rounds, 1)))
         self._between = Mesh(space, 2 * points - 1) if self.first_round > self.coarse else self.mesh
         if not rounds:
-            self.limit = size
+            self.limit, self.learns = size, False
         self._unordered = np.array(space.categories) > 0
         self._steps = 1 / (np.array([max(len(values), 2) for values in self.mesh.values.values()]) - 1.0)
         cells = np.array(space.cells)

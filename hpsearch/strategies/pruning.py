@@ -57,8 +57,11 @@ class Pruner:
         return self._first_stop(number, self._judged[number])
 
     def tell(self, number: int, reports: Sequence[float]) -> None:
-        """Note the scores of a settled trial at all rungs; infinity where it had been stopped or had failed."""
-        self._final[number] = reports
+        """Note the scores of a settled trial at all rungs; infinity where it had been stopped or had failed.
+
+        One that was run without rungs, because it was asked for alone, has none, and counts as stopped at all of them.
+        """
+        self._final[number] = reports or [math.inf] * len(self.rungs)
         self._raw.pop(number, None)
         self._judged.pop(number, None)
 

@@ -61,7 +61,7 @@ class RandomStrategy(Strategy):
     def __init__(self, space: Space, seed: int, lag: int, defaults: Mapping[str, Any], densify: float) -> None:
         super().__init__(space, seed, lag)
         self._defaults = defaults
-        self._densify = densify
+        self._densify, self.learns = densify, densify > 0
         self._unordered = np.array(space.categories) > 0
         rng = generator(seed, 0, Purpose.PROPOSAL)
         self._sequence = SobolSequence(space.dimensions, rng)

@@ -112,8 +112,9 @@ class TestEarlierResults:
     @pytest.mark.parametrize("again", [(), ("--from", "old")])
     @pytest.mark.parametrize("strategy", ["random", "grid", "evolve"])
     def test_a_run_that_goes_on_needs_the_earlier_one_no_more(self, hpsearch, old, strategy, again):
-        assert hpsearch(strategy, "wine", "-n", 14, *SMALL[3:], "--lag", 2, "--from", "old", "-o", "once")[0] == 0
-        plan = ("--set", "strategy.planned=14", "--lag", 2)
+        thrift = ("--set", "strategy.thrift=0.6") if strategy == "evolve" else ()  # costs decide too
+        plan = ("--set", "strategy.planned=14", "--lag", 2, *thrift)
+        assert hpsearch(strategy, "wine", "-n", 14, *SMALL[3:], *plan, "--from", "old", "-o", "once")[0] == 0
         assert hpsearch(strategy, *SMALL, *plan, "--from", "old", "-o", "twice")[0] == 0
         shutil.rmtree("old")
         assert hpsearch(strategy, "wine", "-n", 14, *SMALL[3:], *again, "-o", "twice")[0] == 0
@@ -224,6 +225,22 @@ class TestEarlierResults:
         assert rows("one") == {4: rows("new")[4]}
         assert hpsearch("evolve", "new/study.yaml", "-q", "-o", "one")[0] == 0
         same_views("one", "new")
+
+    def test_a_trial_is_repeated_as_it_was_or_not_at_all(self, hpsearch, old):
+        for flags in (("--epochs", 9), ("-p", "units=8")):
+            alone = ("--only", 3, *flags, "-o", "one")
+            message = error(hpsearch("random", "old/study.yaml", *alone))
+            assert message.startswith("--only: repeats trials of old as they were, but -p, --epochs or --set say")
+            assert hpsearch("random", "wine", "-q", "--from", "@old/trials.csv", *alone)[0] == 0
+            shutil.rmtree("one")
+
+    def test_what_was_repeated_alone_is_compared_with_when_the_rest_follows(self, hpsearch):
+        search = ("-n", 24, "--epochs", 6, "--finalists", 0, "--no-refit", "--no-ensemble", "-q")
+        assert hpsearch("random", "wine", *search, "-o", "whole")[0] == 0
+        kept = next(number for number, row in rows("whole").items() if number < 9 and row["state"] == "COMPLETE")
+        assert hpsearch("random", "whole/study.yaml", "--only", kept, "-q", "-o", "one")[0] == 0
+        assert hpsearch("random", "whole/study.yaml", "-q", "-o", "one")[0] == 0
+        same_views("one", "whole")
 
     def test_a_study_names_it_beside_itself(self, hpsearch, old):
         Path("studies").mkdir()

@@ -77,6 +77,35 @@ def test_a_space_of_one_point_is_exhausted_by_one_trial(hpsearch):
     assert "exhausted" not in hpsearch("random", "one.yaml", "--overwrite", "--finalists", 0, "--no-refit")[2]
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("grid", "-p", "layers=1:5", "-p", "units=2,3"), ""),  # the mesh has 6 of 10 points
+        (("grid", "-p", "layers=1:2", "-p", "units=2,3"), "space exhausted, 4 of 4"),
+        (("random", "-p", "layers=1:60", "--only", "1,2"), ""),
+        (("random", "-p", "layers=1:2", "-n", 3), "space exhausted, 2 of 2"),
+        (("random", "-p", "layers=1:2", "-n", 2), ""),
+    ],
+)
+def test_a_space_is_called_exhausted_where_all_of_it_was_tried(hpsearch, command, said):
+    name, *flags = command
+    Path("few.yaml").write_text("data: {source: wine}\nspace: {epochs: 1}\n", encoding="utf-8")
+    code, _, err = hpsearch(name, "few.yaml", *flags, "--finalists", 0, "--no-refit", "--no-ensemble")
+    assert code == 0, err
+    assert said in err
+    assert ("exhausted" in err) == bool(said)
+
+
+def test_the_command_says_which_strategy_it_is(hpsearch):
+    out = hpsearch("random", "wine", "--set", "strategy.name=evolve", "--print-config")[1]
+    assert "name: random" in out
+
+
+def test_no_number_of_trials_stands_for_endless_ones(hpsearch):
+    code, _, err = hpsearch("random", "wine", "-n", 10**9)
+    assert (code, err) == (2, "error: --trials: 1000000000: it must be below 1,000,000,000\n")
+
+
 def test_a_grid_says_where_its_winner_stands_at_an_end(hpsearch):
     """Also where its first point has the winner's value: no default configuration was there before."""
     space = ("-p", "lr=1e-4:1e-2:log", "-p", "layers=1", "-p", "units=8", "-p", "l2=0", "-p", "batch_size=32")

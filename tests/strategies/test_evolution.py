@@ -330,3 +330,14 @@ def test_a_lucky_result_is_forgotten_where_nobody_is_elite():
     assert strategy._fitted == 20
     assert CUBE.encode(proposals[1]) not in strategy._places.tolist()
     assert len(strategy._places) == 5
+
+
+def test_without_a_guess_the_parents_are_the_latest_at_every_proposal():
+    strategy = make(CUBE, "evolve", lag=1, population=20, elite=0, offspring=1, selection=5)
+    told = []
+    for number in range(300):
+        config = strategy.ask(number)
+        if number >= 20:
+            assert sorted(strategy._places.tolist()) == sorted(told[-20:])
+        strategy.tell(number, config, bowl(number, config))
+        told.append(CUBE.encode(config))
