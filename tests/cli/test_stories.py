@@ -80,7 +80,7 @@ def test_a_space_of_one_point_is_exhausted_by_one_trial(hpsearch):
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        (("grid", "-p", "layers=1:5", "-p", "units=2,3"), ""),  # the mesh has 6 of 10 points
+        (("grid", "-p", "layers=1:8", "-p", "units=2,3"), ""),  # the mesh has 6 of 16 points
         (("grid", "-p", "layers=1:2", "-p", "units=2,3"), "space exhausted, 4 of 4"),
         (("random", "-p", "layers=1:60", "--only", "1,2"), ""),
         (("random", "-p", "layers=1:2", "-n", 3), "space exhausted, 2 of 2"),
@@ -103,7 +103,8 @@ def test_the_command_says_which_strategy_it_is(hpsearch):
 
 def test_no_number_of_trials_stands_for_endless_ones(hpsearch):
     code, _, err = hpsearch("random", "wine", "-n", 10**9)
-    assert (code, err) == (2, "error: --trials: 1000000000: it must be below 1,000,000,000\n")
+    assert code == 2
+    assert "budget.trials: '1000000000': it must be less than 1000000000" in err
 
 
 def test_a_grid_says_where_its_winner_stands_at_an_end(hpsearch):
