@@ -4,8 +4,9 @@
 
 The sets, rows and finals of equal_trials.py, but what a search may spend are EPOCHS_IN_ALL epochs, in as many trials as
 it likes. `evolve` and `random` are hpsearch's, `_pruned` with its pruning; `tpe_pruned` is Optuna's TPE with its
-MedianPruner, told after each epoch; `dehb` is the DEHB package (Awad et al. 2021, arXiv 2105.09821), which trains for
-4, 13 and 40 epochs. Epochs that early stopping saves are not counted. A network that was stopped is not handed over.
+MedianPruner, asked after each epoch from the fourth on; `dehb` is the DEHB package (Awad et al. 2021, arXiv
+2105.09821), which trains for 4, 13 and 40 epochs. Epochs that early stopping saves are not counted. A network that was
+stopped is not handed over.
 
 Needs optuna 5 and dehb beside hpsearch. Each line of equal_epochs.jsonl is a run, which is not run again.
 """
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 STORE = Path(__file__).with_name("equal_epochs.jsonl")
 EPOCHS_IN_ALL = TRIALS * EPOCHS
 SHARES = (0.1, 0.25, 0.5, 1.0)
+FEWEST_EPOCHS = 4  # before, nobody stops a trial
 SEARCHES = ("evolve", "evolve_pruned", "random", "random_pruned", "tpe_pruned", "dehb")
 ETA, FIDELITIES = 3, 3  # of DEHB: each trains for so many times the epochs of the one before
 
@@ -188,14 +190,18 @@ def own(task: Task, seed: int, record: Record, search: str) -> None:
 
 
 def tpe_pruned(task: Task, seed: int, record: Record) -> None:
-    """Optuna's TPE and MedianPruner with their defaults, after hpsearch's first configuration."""
+    """Optuna's TPE and MedianPruner, after hpsearch's first configuration.
+
+    As they come, but for FEWEST_EPOCHS: as others have it, and so that there are hundreds of trials and not thousands.
+    """
     import optuna  # noqa: PLC0415 - only this search needs it
     from optuna_space import params, suggested  # noqa: PLC0415
 
     from hpsearch.trial import cut_short  # noqa: PLC0415
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed), pruner=optuna.pruners.MedianPruner())
+    pruner = optuna.pruners.MedianPruner(n_warmup_steps=FEWEST_EPOCHS)
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed), pruner=pruner)
     space = task.study.search_space()
     study.enqueue_trial(params(task.default(), space))
     while True:
