@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import html
+import io
 import multiprocessing
 import sys
 import time
@@ -22,10 +23,13 @@ from hpsearch.cli.planning import make_plan, trial_numbers
 from hpsearch.cli.progress import ProgressStyle
 from hpsearch.cli.running import InterruptedBySignalError, Mode, SearchRun, where_to_run
 from hpsearch.data.csv_files import typed
-from hpsearch.errors import ConfigError, HpsearchError, NoValidTrialError
+from hpsearch.errors import ConfigError, HpsearchError, NoValidTrialError, RunError
+from hpsearch.files import make_folder, write_atomically
 from hpsearch.model import Model
 from hpsearch.report.verdict import judge
-from hpsearch.run_directory.record import RunRecord
+from hpsearch.run_directory.directory import begun_run
+from hpsearch.run_directory.lock import RunLock
+from hpsearch.run_directory.record import LOCK, RunRecord
 from hpsearch.run_directory.results import csv_text, describe_best, trial_columns, trial_row
 
 SHOWN = 5  # trials in a notebook
@@ -80,9 +84,7 @@ def search(
     folder = Path(out) if out is not None else Path("runs") / f"python-{strategy}"
     source = folder.with_name(f"{folder.name}.parquet")
     frame, target = _table(X, y)
-    source.parent.mkdir(parents=True, exist_ok=True)
-    kept = source.read_bytes() if source.exists() else None
-    frame.write_parquet(source)
+    kept = _put(frame, source, folder, overwrite=overwrite)
     overrides = {
         "strategy.name": strategy,
         "data.target": target,
@@ -116,6 +118,25 @@ def search(
     if found.record.best() is None:
         raise NoValidTrialError(f"{folder}: no trial has a score ({len(found.record.results)} results)")
     return found
+
+
+def _put(frame: pl.DataFrame, source: Path, folder: Path, *, overwrite: bool) -> bytes | None:
+    """Write the table beside the run in `folder`, and return what was there; another run's table is left alone."""
+    content = io.BytesIO()
+    frame.write_parquet(content)
+    kept = source.read_bytes() if source.exists() else None
+    if kept == content.getvalue():
+        return kept
+    if kept is not None:
+        begun = begun_run(folder)
+        if begun is None or Path(begun.study["data"]["source"]) != source.resolve():
+            raise ConfigError(f"{source} is there and belongs to no run in {folder}; choose another out")
+        if not overwrite:
+            raise RunError(f"{folder}: holds another study: its data are not these; choose another out, or overwrite")
+        RunLock(folder / LOCK).release()  # nobody uses it
+    make_folder(source.parent)
+    write_atomically(source, content.getvalue())
+    return kept
 
 
 def load(folder: str | Path) -> Run:

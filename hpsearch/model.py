@@ -9,6 +9,7 @@ or a bound that was changed by hand would give other predictions without a word.
 from __future__ import annotations
 
 import hashlib
+import time
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 FORMAT = 3
 WEIGHTS = "weights.safetensors"
+LOOKS, PAUSE_SECONDS = 3, 0.05  # at files that do not fit together, for a search may be between the two
 DESCRIPTION = "model.yaml"
 BLOCK_ROWS = 8 * EVALUATION_ROWS  # that are scaled and predicted at a time: bins of more leave the processor's cache
 PARTS = {"weight": 2, "bias": 1, "gain": 1, "mean": 1, "variance": 1}  # of a layer, with their dimensions
@@ -164,21 +166,21 @@ class Model:
         path = folder / DESCRIPTION
         if not path.is_file() or not (folder / WEIGHTS).is_file():
             raise RunError(f"{folder}: no model there ({DESCRIPTION} and {WEIGHTS})")
-        with storage_errors(folder):
-            content, described = (folder / WEIGHTS).read_bytes(), path.read_bytes()
+        content, described = _read_both(folder)
         try:
-            found = strict_yaml.read_plain(path)
+            found = strict_yaml.parse_plain(described, str(path))
         except ConfigError as error:
             raise RunError(str(error)) from None
         if not isinstance(found, dict) or found.get("format") != FORMAT or found.keys() != KEYS:
             raise RunError(
                 f"{path}: not a model of this version of hpsearch; its search, started again, writes it anew"
             )
-        if sealed(described.rpartition(b"sha256: ")[0]) != described:
+        if not _is_sealed(described):
             raise RunError(f"{path}: it was changed after it had been written; its checksum is another one")
         if hashlib.sha256(content).hexdigest() != found["weights_sha256"]:
             raise RunError(
-                f"{folder / WEIGHTS}: not the weights that {DESCRIPTION} describes; one of the two was changed"
+                f"{folder / WEIGHTS}: not the weights that {DESCRIPTION} describes; one of the two was changed, or a "
+                "crash came between them: its search, started again, writes both anew"
             )
         try:
             tensors = safetensors.numpy.load(content)
@@ -263,6 +265,21 @@ def mean_of(arrays: Sequence[np.ndarray], votes: Sequence[int]) -> np.ndarray:
         return arrays[0]
     whole = sum(array.astype(np.float64) * count for array, count in zip(arrays, votes, strict=True))
     return (whole / sum(votes)).astype(np.float32)
+
+
+def _is_sealed(described: bytes) -> bool:
+    return sealed(described.rpartition(b"sha256: ")[0]) == described
+
+
+def _read_both(folder: Path) -> tuple[bytes, bytes]:
+    """The weights and the description, which names them by checksum. Raises StorageError."""
+    for look in range(LOOKS):
+        time.sleep(PAUSE_SECONDS if look else 0)
+        with storage_errors(folder):
+            content, described = (folder / WEIGHTS).read_bytes(), (folder / DESCRIPTION).read_bytes()
+        if hashlib.sha256(content).hexdigest().encode() in described or not _is_sealed(described):
+            break
+    return content, described
 
 
 def _network(

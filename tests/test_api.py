@@ -17,7 +17,8 @@ import threadpoolctl
 
 import hpsearch
 from hpsearch import api
-from hpsearch.errors import ConfigError, DataError, RunError
+from hpsearch.errors import ConfigError, DataError, LockedError, RunError
+from hpsearch.run_directory.lock import RunLock
 
 SMALL = {"n_trials": 4, "n_jobs": 1, "budget__epochs": 6, "progress": "none", "finalists__top": 0}
 
@@ -66,6 +67,31 @@ def test_the_same_call_goes_on(rows, tmp_path):
     hpsearch.search(*rows, **SMALL | {"n_trials": 2}, out=tmp_path / "run")
     whole = hpsearch.search(*rows, **SMALL, out=tmp_path / "run")
     assert whole.trials.height == 4
+
+
+def test_other_data_leave_a_run_and_its_table_alone(rows, tmp_path):
+    X, y = rows
+    first = hpsearch.search(X, y, **SMALL, out=tmp_path / "run")
+    before = (tmp_path / "run.parquet").read_bytes()
+    with pytest.raises(RunError, match="holds another study: its data are not these"):
+        hpsearch.search(X[:150], y[:150], **SMALL, out=tmp_path / "run")
+    assert (tmp_path / "run.parquet").read_bytes() == before
+    lock = RunLock(first.folder / ".lock")
+    with pytest.raises(LockedError):
+        hpsearch.search(X[:150], y[:150], **SMALL, out=tmp_path / "run", overwrite=True)
+    lock.release()
+    assert (tmp_path / "run.parquet").read_bytes() == before
+    second = hpsearch.search(X[:150], y[:150], **SMALL, out=tmp_path / "run", overwrite=True)
+    assert sum(second.record.data["rows"].values()) == 150
+
+
+def test_a_table_of_somebody_else_is_not_written_over(rows, tmp_path):
+    pl.DataFrame({"a": [1, 2]}).write_parquet(tmp_path / "mine.parquet")
+    before = (tmp_path / "mine.parquet").read_bytes()
+    for overwrite in (False, True):
+        with pytest.raises(ConfigError, match=r"mine\.parquet is there and belongs to no run in .*mine"):
+            hpsearch.search(*rows, **SMALL, out=tmp_path / "mine", overwrite=overwrite)
+    assert (tmp_path / "mine.parquet").read_bytes() == before
 
 
 class LikePandas:

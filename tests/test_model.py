@@ -3,6 +3,7 @@
 import hashlib
 import os
 import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -58,7 +59,7 @@ def refused(folder):
 
 def change(folder, **changes):
     """Write another model.yaml, with the checksum that goes with it."""
-    found = strict_yaml.read_plain(folder / DESCRIPTION)
+    found = strict_yaml.parse_plain((folder / DESCRIPTION).read_bytes(), "")
     del found["sha256"]
     found |= changes
     text = strict_yaml.dump({key: value for key, value in found.items() if value != "LEFT OUT"})
@@ -106,7 +107,7 @@ def test_the_files_are_what_others_can_read(saved, result):
     names = [f"networks.0.layers.{i}.{part}" for i in range(3) for part in ("weight", "bias")]
     flat = np.concatenate([tensors[name].ravel() for name in names])
     assert flat.tobytes() == result.weights.tobytes()
-    (description,) = strict_yaml.read_plain(saved / DESCRIPTION)["networks"]
+    (description,) = strict_yaml.parse_plain((saved / DESCRIPTION).read_bytes(), "")["networks"]
     assert description["layers"] == [13, 24, 12, 3]
     assert description["hyperparameters"]["activation"] == "silu"
     assert description["hyperparameters"]["learning_rate"] == 0.01
@@ -286,7 +287,7 @@ def test_the_mean_counts_votes():
      ("layers", [13, 7, 4]), ("hyperparameters", {}), ("extra", 1)],
 )  # fmt: skip
 def test_a_network_with_an_impossible_description_is_refused(voting, key, value):
-    networks = strict_yaml.read_plain(voting / DESCRIPTION)["networks"]
+    networks = strict_yaml.parse_plain((voting / DESCRIPTION).read_bytes(), "")["networks"]
     networks[1][key] = value
     change(voting, networks=networks)
     assert "not a whole model" in refused(voting)
@@ -294,7 +295,10 @@ def test_a_network_with_an_impossible_description_is_refused(voting, key, value)
 
 @pytest.mark.parametrize("change_normalizers", [lambda n: {}, lambda n: {**n, "standard": n["robust_clip"]}])
 def test_networks_without_their_scaling_are_refused(voting, change_normalizers):
-    change(voting, normalizers=change_normalizers(strict_yaml.read_plain(voting / DESCRIPTION)["normalizers"]))
+    change(
+        voting,
+        normalizers=change_normalizers(strict_yaml.parse_plain((voting / DESCRIPTION).read_bytes(), "")["normalizers"]),
+    )
     assert "not a whole model" in refused(voting)
 
 
@@ -442,3 +446,16 @@ def test_shared_arrays_are_no_pickles(shared_wine, tmp_path):
 def test_a_description_that_is_no_yaml_of_ours(saved, text):
     (saved / "model.yaml").write_bytes(text)
     assert "model.yaml" in refused(saved)
+
+
+def test_a_model_that_is_being_written_is_waited_for(saved, other_result, wine):
+    """Its weights are there before the description that names them."""
+    old = (saved / "model.yaml").read_bytes()
+    Model.of_trial(other_result, wine, "log_loss").save(saved)
+    new = (saved / "model.yaml").read_bytes()
+    (saved / "model.yaml").write_bytes(old)
+    assert "a crash came between them: its search, started again, writes both anew" in refused(saved)
+    done = threading.Timer(0.05, (saved / "model.yaml").write_bytes, [new])
+    done.start()
+    assert Model.load(saved).trial == 9
+    done.join()

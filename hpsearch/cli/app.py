@@ -17,7 +17,9 @@ from hpsearch.errors import HpsearchError, StorageError
 from hpsearch.threads import hold_threads
 
 INTERRUPTED = 130  # what Typer makes of a KeyboardInterrupt
-DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+DISK_ERRORS = (
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG,
+)  # fmt: skip
 
 app = typer.Typer(
     name="hpsearch",
@@ -80,7 +82,8 @@ def _run(arguments: list[str]) -> tuple[int, int | None]:
     except OSError as error:
         if error.errno not in DISK_ERRORS:
             return _report(error, arguments, 1, "internal error"), None
-        discard(sys.stdout)
+        if error.filename is None:
+            discard(sys.stdout)  # it may be the output that cannot be written
         return _report(error, arguments, StorageError.exit_code, "error"), None
     except Exception as error:  # noqa: BLE001 - the last net: a defect is one line too
         return _report(error, arguments, 1, "internal error"), None
@@ -91,6 +94,8 @@ def _report(error: Exception, arguments: list[str], code: int, kind: str) -> int
     if "--debug" in arguments:
         traceback.print_exception(error)
     message = error.format_message() if isinstance(error, typer.TyperException) else str(error)
+    if isinstance(error, OSError) and error.filename:
+        message = f"{error.filename}: {error.strerror}"
     if kind == "internal error":
         message = f"{type(error).__name__}: {message} (--debug shows the place)"
     print(f"hpsearch: {kind}: {' '.join(message.split())}", file=sys.stderr, flush=True)

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, such as runs/digits-random.")]
 SourceArgument = Annotated[str, typer.Argument(help="A data file, or bundled data: digits, wine, breast_cancer.")]
-TargetOption = Annotated[str | None, typer.Option("-y", "--target", metavar="COL", help="Column to predict [last].")]
+TargetOption = Annotated[
+    str | None,
+    typer.Option("-y", "--target", metavar="COL", envvar="HPSEARCH_TARGET", help="Column to predict [last]."),
+]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the place of an error.")]
 
 
@@ -136,23 +139,32 @@ def _finals_lines(record: RunRecord, found: dict[str, Any]) -> list[str]:
 
 
 def data(
-    source: SourceArgument = "digits",
+    source: Annotated[
+        str, typer.Argument(help="A data file, a study (.yaml), or bundled data: digits, wine, breast_cancer.")
+    ] = "digits",
     target: TargetOption = None,
     form: FormatOption = Format.TABLE,
     debug: DebugOption = False,  # noqa: ARG001 - read by app.main
 ) -> None:
     """Describe a data file: what each column is taken for, how rows are split, and what will hurt."""
     from hpsearch.cli.progress import say
+    from hpsearch.config import load_study
     from hpsearch.data.dataset import load_dataset, load_inputs
     from hpsearch.data.reading import read_table
     from hpsearch.data.summary import summarise
     from hpsearch.diagnosis.parts import told_apart
     from hpsearch.engine.network import start_engine
 
-    found = load_dataset(source, target=target)
-    rows = summarise(read_table(source), found.description)
+    is_study = source.endswith((".yaml", ".yml"))
+    said = {} if is_study else {"data.source": source}
+    said |= {} if target is None else {"data.target": target}
+    loading = load_study(Path(source) if is_study else None, said).data.loading()
+    found = load_dataset(**loading)
+    rows = summarise(read_table(loading["source"]), found.description)
     if form is not Format.TABLE:
         print_rows(rows, list(rows[0]), form, value="kind", table=[])
+        for note in [*found.notes, *_class_shares(found), *(f"warning: {warning}" for warning in found.warnings)]:
+            say(note)
         return
     cells = [{**row, "missing": f"{100 * row['missing']:.3g} %" if row["missing"] else ""} for row in rows]
     print(table_text([list(rows[0]), *([readable(value) for value in row.values()] for row in cells)]))
@@ -161,7 +173,7 @@ def data(
         print(note)
     start_engine(say)
     normalizer = next(iter(found.normalizers.values()))
-    inputs = load_inputs(source, preparation=found.preparation, normalizer=normalizer, target=target)
+    inputs = load_inputs(**loading, preparation=found.preparation, normalizer=normalizer)
     differences = told_apart(inputs)
     if differences and not any(difference.real for difference in differences):
         areas = ", ".join(f"{one.part} {one.auc:.2f}" for one in differences)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpsearch.cli.progress import say
-from hpsearch.errors import ConfigError
+from hpsearch.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,12 +45,15 @@ class Plan:
     constant: dict[str, float]
 
     def data_of(self, repeat: int) -> Dataset:
-        """The data for one repeat: with a split of its own where there are few rows."""
+        """The data for one repeat: with a split of its own where there are few rows. Raises DataError."""
         from hpsearch.data.dataset import load_dataset
 
         if not repeat or not self.split_again:
             return self.data
-        return load_dataset(**self.study.data.loading(), normalize=tuple(self.data.normalizers), repeat=repeat)
+        found = load_dataset(**self.study.data.loading(), normalize=tuple(self.data.normalizers), repeat=repeat)
+        if found.sha256 != self.data.sha256:
+            raise DataError(f"{self.study.data.source}: changed while the search ran; put it back and start again")
+        return found
 
 
 def make_plan(

@@ -464,7 +464,8 @@ class SearchRun:
         for name, text in widened(space, winner.config, self._record.usual()).items():
             say(f"the winner's {name} {winner.config[name]:g} is at an end of its range; wider: -p {text}")
         say(short(limit_of(self._record, winner, self._record.yardstick())))
-        say(f"next: hpsearch report {self._folder}, hpsearch show {self._folder}, hpsearch evaluate {self._folder}")
+        folder = shlex.quote(str(self._folder))
+        say(f"next: hpsearch report {folder}, hpsearch show {folder}, hpsearch evaluate {folder}")
 
 
 def provenance(sha256: str, command: Sequence[str]) -> dict[str, Any]:

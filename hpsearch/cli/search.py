@@ -249,8 +249,6 @@ def search(
     from hpsearch.strategies.base import GivenStrategy
 
     began = time.monotonic()
-    if require_goal and goal is None:
-        raise ConfigError("--require-goal: needs --goal X")
     if plain and context.info_name != "random":
         raise ConfigError(f"--plain: {context.info_name} has no plain form; it is for hpsearch random")
     _check_panda(context.info_name, interactive=interactive, replay=replay)
@@ -273,6 +271,8 @@ def search(
     }  # fmt: skip
     overrides |= {key: value for key, value in flags.items() if value is not None}
     plan = make_plan(source, overrides, parameter or [], out, overwrite=overwrite, quiet=quiet, verbose=verbose)
+    if require_goal and plan.study.goal is None:
+        raise ConfigError("--require-goal: needs --goal X, or a goal in the study")
     if replay:
         check_ledger(replay, plan)
     if print_config:

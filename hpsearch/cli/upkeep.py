@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -57,6 +58,6 @@ def merge(
     first = RunRecord.load(runs[0])
     done = merge_runs(runs, out, provenance(first.data["sha256"], ["hpsearch", *sys.argv[1:]]))
     again = f", {done.repeated} of them in several" if done.repeated else ""
-    next_ = f"hpsearch {first.study['strategy']['name']} {out / 'study.yaml'} -o {out}"
+    next_ = shlex.join(["hpsearch", first.study["strategy"]["name"], str(out / "study.yaml"), "-o", str(out)])
     text = f"{out}: {counted(done.trials, 'trial')} of {counted(len(runs), 'run')}{again}\nnext: {next_}"
     print_record({"trials": done.trials, "repeated": done.repeated}, form, value=done.trials, table=text)

@@ -180,6 +180,7 @@ def _parse(path: Path, content: bytes | None, separator: str) -> pl.DataFrame:
             separator=separator,
             infer_schema_length=rows_to_judge,
             null_values=list(MISSING_WORDS),
+            glob=False,
         )
 
     try:
@@ -250,7 +251,7 @@ def typed(column: pl.Series, separator: str = ",") -> pl.Series:
 
 
 def _as_number(text: pl.Series, *, decimal_comma: bool) -> pl.Series | None:
-    if decimal_comma and text.drop_nulls().head(100).str.contains(_DECIMAL_COMMA).any():
+    if decimal_comma and text.str.contains(_DECIMAL_COMMA).any():
         if text.str.contains(_DECIMAL_COMMA).sum() + text.str.contains(r"^[-+]?\d+$").sum() < text.count():
             return None
         text = text.str.replace(",", ".", literal=True)

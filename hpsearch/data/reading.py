@@ -153,7 +153,7 @@ def _read(source: str | Path, *, labelled: bool) -> tuple[pl.DataFrame, tuple[in
 
 def _read_parquet(path: Path, _labelled: bool) -> pl.DataFrame:  # noqa: FBT001 - as all of _READERS
     try:
-        return pl.read_parquet(path)
+        return pl.read_parquet(path, glob=False)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError) as error:
         reason = (str(error).splitlines() or [""])[0]
         raise DataError(f"{path}: not a readable Parquet file ({show(reason, 100)})") from None

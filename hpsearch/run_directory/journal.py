@@ -84,7 +84,9 @@ def read(path: Path) -> Iterator[Line]:
         start = b""
         for number, content in enumerate(file, start=1):
             start = start or content
-            line = parse(offset, content[:-1]) if content[-1:] == b"\n" else None
+            if content[-1:] != b"\n":
+                break  # the end, whatever a writer has added by now
+            line = parse(offset, content[:-1])
             if line is None:
                 damaged = damaged or number
             elif damaged:

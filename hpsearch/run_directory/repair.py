@@ -64,12 +64,16 @@ def repair(folder: Path) -> Repair:
 
 def _sorted_out(path: Path) -> tuple[list[Line], list[int]]:
     """The whole lines whose numbers rise, and where (from 1) there is something else."""
-    whole, left_out, offset = [], [], 0
+    whole, left_out, offset, curves = [], [], 0, set()
     with storage_errors(path), path.open("rb") as file:
         for number, content in enumerate(file, start=1):
             start = max(0, content.rfind(START))  # a hole may have swallowed the end of the line before
             line = parse(offset + start, content[start:].removesuffix(b"\n"))
             fits = line is not None and (not whole or line.seq > whole[-1].seq)
+            if fits and line.kind == "curve":
+                curves.add(line.trial)
+            elif fits and line.kind == "trial":
+                fits = line.trial in curves  # without them it would not be as it was
             if fits:
                 whole.append(line)
             if start or not fits:

@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from hpsearch import strict_yaml
-from hpsearch.files import write_atomically
+from hpsearch.files import replaced, write_atomically
 from hpsearch.trial import TrialState, reported_metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from hpsearch.run_directory.record import RunRecord
@@ -67,9 +67,12 @@ def _config_cells(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def csv_text(columns: list[str], rows: Iterable[Mapping[str, Any]]) -> str:
     """Rows as CSV with a header; empty cells for None, and no text that a spreadsheet would take for a formula."""
-    lines = [_csv_line(columns)]
-    lines += (_csv_line(row.get(name) for name in columns) for row in rows)
-    return "".join(lines)
+    return "".join(_csv_lines(columns, rows))
+
+
+def _csv_lines(columns: list[str], rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    yield _csv_line(columns)
+    yield from (_csv_line(row.get(name) for name in columns) for row in rows)
 
 
 def _csv_line(cells: Iterable[Any]) -> str:
@@ -98,10 +101,16 @@ def write_views(folder: Path, record: RunRecord) -> None:
     counted = record.counted()
     columns = trial_columns(record)
     rows = (trial_row(record, result, columns) for result in counted.values())
-    write_atomically(folder / "trials.csv", csv_text(columns, rows).encode())
-    write_atomically(folder / "timings.csv", _timings(counted.values()).encode())
-    write_atomically(folder / "curves.csv", _curves(record, counted).encode())
+    _write_lines(folder / "trials.csv", _csv_lines(columns, rows))
+    _write_lines(folder / "timings.csv", _timings(counted.values()))
+    _write_lines(folder / "curves.csv", _curves(record, counted))
     write_best(folder, record)
+
+
+def _write_lines(path: Path, lines: Iterable[str]) -> None:
+    """One after the other, for those of a long search are more than should be in memory."""
+    with replaced(path) as file:
+        file.writelines(line.encode() for line in lines)
 
 
 def write_best(folder: Path, record: RunRecord) -> None:
@@ -113,7 +122,7 @@ def write_best(folder: Path, record: RunRecord) -> None:
         (folder / "best.yaml").unlink(missing_ok=True)
 
 
-def _timings(results: Iterable[TrialResult]) -> str:
+def _timings(results: Iterable[TrialResult]) -> Iterator[str]:
     rows = (
         {
             "trial": result.number,
@@ -123,17 +132,16 @@ def _timings(results: Iterable[TrialResult]) -> str:
         }
         for result in results
     )
-    return csv_text(["trial", "started", "seconds", "worker"], rows)
+    return _csv_lines(["trial", "started", "seconds", "worker"], rows)
 
 
-def _curves(record: RunRecord, numbers: Iterable[int]) -> str:
+def _curves(record: RunRecord, numbers: Iterable[int]) -> Iterator[str]:
     scores = [f"train_{record.metric}", f"dev_{record.metric}"]
-    lines = [_csv_line(["trial", "epoch", "train_loss", "dev_loss", *scores, "learning_rate", "grad_norm"])]
+    yield _csv_line(["trial", "epoch", "train_loss", "dev_loss", *scores, "learning_rate", "grad_norm"])
     for number in numbers:
         curves = record.curves.get(number, {})
         for epoch, values in enumerate(zip(*curves.values(), strict=True), start=1):
-            lines.append(_csv_line([number, epoch, *values]))
-    return "".join(lines)
+            yield _csv_line([number, epoch, *values])
 
 
 def describe_model(record: RunRecord, winner: TrialResult) -> dict[str, Any]:

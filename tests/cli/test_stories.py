@@ -247,6 +247,48 @@ def test_data_says_what_it_takes_columns_for(hpsearch, churn_csv):
     assert kinds["churned"] == "target"
 
 
+def test_data_of_a_study_and_of_the_environment(hpsearch, churn_csv, monkeypatch):
+    Path("s.yaml").write_text(f"data: {{source: {churn_csv}, target: churned, drop: [age]}}\n", encoding="utf-8")
+    for words in (("s.yaml",), (churn_csv,)):
+        code, out, err = hpsearch("data", *words, "-f", "json")
+        assert code == 0, err
+        kinds = {row["column"]: row["kind"] for row in json.loads(out)}
+        assert kinds["churned"] == "target"
+        assert kinds["age"] == ("dropped" if words == ("s.yaml",) else "numeric")
+        assert "classes in train: " in err
+        assert "warning: " in err
+        monkeypatch.setenv("HPSEARCH_TARGET", "churned")
+    assert hpsearch("data", "s.yaml")[0] == 0
+
+
+def test_a_goal_of_the_study_is_required_too(hpsearch):
+    Path("s.yaml").write_text("data: {source: wine}\ngoal: 1e-9\nbudget: {trials: 1, epochs: 2}\n", encoding="utf-8")
+    code, _, err = hpsearch("random", "s.yaml", "--require-goal", "-q")
+    assert code == 4, err
+
+
+@pytest.mark.parametrize("words", [("show",), ("random", "wine", "-n", 1, "-o")])
+def test_a_name_that_no_file_system_takes_is_an_error_of_the_disk(hpsearch, words):
+    code, _, err = hpsearch(*words, "x" * 300)
+    assert code == 6
+    assert "File name too long" in err
+    assert "internal" not in err
+
+
+def test_data_that_change_before_the_finals_are_not_taken_for_the_same(tmp_path, monkeypatch, churn_csv):
+    from hpsearch.cli.planning import make_plan
+    from hpsearch.errors import DataError
+
+    monkeypatch.chdir(tmp_path)
+    text = Path(churn_csv).read_text(encoding="utf-8")
+    Path("my.csv").write_text(text, encoding="utf-8")
+    plan = make_plan("my.csv", {"data.target": "churned"}, [], None, overwrite=False, quiet=True, verbose=False)
+    assert plan.data_of(1).rows == plan.data.rows
+    Path("my.csv").write_text(text + text.splitlines()[-1] + "\n", encoding="utf-8")
+    with pytest.raises(DataError, match="changed while the search ran; put it back and start again"):
+        plan.data_of(1)
+
+
 def test_check_knows_the_machine(hpsearch):
     code, out, _ = hpsearch("check", "-f", "json")
     found = json.loads(out)

@@ -68,6 +68,20 @@ def test_decimal_commas_with_semicolons(tmp_path):
     assert frame["c"].to_list() == ["1,5,2", "3,1"]
 
 
+def test_decimal_commas_that_come_late(tmp_path):
+    frame = read(tmp_path, "a;b\n" + "0;x\n" * 300 + "2,5;y\n" + "1;z\n")
+    assert frame["a"].to_list()[298:] == [0.0, 0.0, 2.5, 1.0]
+
+
+@pytest.mark.parametrize("name", ["sales[1].csv", "a*b.csv", "what?.csv", "sales[1].parquet", "a*b.parquet"])
+def test_a_name_with_signs_of_a_pattern_is_a_name(tmp_path, name):
+    """Polars would take it for all files that fit it."""
+    for other, value in ((name.replace("[1]", "1").replace("*", "x").replace("?", "x"), 1), (name, 2)):
+        frame = pl.DataFrame({"a": [value, value], "b": [3, 4]})
+        (frame.write_csv if name.endswith("csv") else frame.write_parquet)(tmp_path / other)
+    assert read_table(tmp_path / name)["a"].to_list() == [2, 2]
+
+
 def test_a_type_that_changes_late_in_a_long_file(tmp_path):
     lines = ["1,true,"] * 12_000 + ["1.5,maybe,True"] + ["2,false,False"]
     frame = read(tmp_path, "a,b,c\n" + "\n".join(lines) + "\n")

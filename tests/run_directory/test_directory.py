@@ -75,7 +75,7 @@ def test_curves_of_any_length_are_read_again(open_, folder, make_result):
 def test_a_new_run_is_made_with_its_study(open_, folder, study_facts):
     with open_() as directory:
         assert directory.record.results == {}
-    study = strict_yaml.read_plain(folder / "study.yaml")
+    study = strict_yaml.parse_plain((folder / "study.yaml").read_bytes(), "")
     assert study.pop("run") == RUN
     assert study == study_facts[0]
     assert {path.name for path in folder.iterdir()} == {"study.yaml", JOURNAL, ".lock"}

@@ -5,6 +5,7 @@ import json
 import os
 import resource
 from contextlib import contextmanager
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
@@ -397,3 +398,11 @@ def test_without_sync_an_event_is_in_the_file_but_not_forced_to_the_disk(path, m
         journal.append(EVENTS[:1], sync=False)
     assert told(read(path)) == EVENTS[:1]
     journal.close()
+
+
+def test_a_line_that_is_being_written_is_the_end_of_what_is_read():
+    """The writer goes on between two looks of a reader, whose iterator then gives the rest of the line."""
+    first, second, third = lines_of(EVENTS[:3])
+    growing = mock.MagicMock()
+    growing.open.return_value.__enter__.return_value = iter([first, second[:9], second[9:], third])
+    assert [line.seq for line in read(growing)] == [0]

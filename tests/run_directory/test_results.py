@@ -113,7 +113,7 @@ def test_floats_come_back_bit_for_bit(number):
 def test_floats_in_yaml_come_back_bit_for_bit(tmp_path_factory, number):
     file = tmp_path_factory.getbasetemp() / "number.yaml"
     file.write_text(strict_yaml.dump({"score": number, "flow": [number]}))
-    found = strict_yaml.read_plain(file)
+    found = strict_yaml.parse_plain(file.read_bytes(), "")
     assert bits(found["score"]) == bits(found["flow"][0]) == bits(number)
 
 
@@ -221,7 +221,7 @@ def test_timings_tell_when_how_long_and_where(write, make_result):
 
 def test_best_tells_of_the_winner(write, make_result):
     folder = write([make_result(i, score) for i, score in enumerate([0.5, None, 1 / 3, 0.4, 0.6, 0.7, 0.8])])
-    best = strict_yaml.read_plain(folder / "best.yaml")
+    best = strict_yaml.parse_plain((folder / "best.yaml").read_bytes(), "")
     assert best["trial"] == 2
     assert best["metric"] == "log_loss"
     assert best["score"] == 1 / 3
