@@ -45,15 +45,22 @@ class Plan:
     constant: dict[str, float]
 
     def data_of(self, repeat: int) -> Dataset:
-        """The data for one repeat: with a split of its own where there are few rows. Raises DataError."""
+        """The data for one repeat: with a split of its own where there are few rows.
+
+        Raises DataError where the file is not what it was. A split from which nothing can be learned, as where all of
+        its training rows have the same target, is none: then it is that of the search.
+        """
         from hpsearch.data.dataset import load_dataset
+        from hpsearch.data.reading import sha256
 
         if not repeat or not self.split_again:
             return self.data
-        found = load_dataset(**self.study.data.loading(), normalize=tuple(self.data.normalizers), repeat=repeat)
-        if found.sha256 != self.data.sha256:
+        if sha256(self.study.data.source) != self.data.sha256:
             raise DataError(f"{self.study.data.source}: changed while the search ran; put it back and start again")
-        return found
+        try:
+            return load_dataset(**self.study.data.loading(), normalize=tuple(self.data.normalizers), repeat=repeat)
+        except DataError:
+            return self.data
 
 
 def make_plan(

@@ -289,6 +289,26 @@ def test_data_that_change_before_the_finals_are_not_taken_for_the_same(tmp_path,
         plan.data_of(1)
 
 
+def test_a_fresh_split_that_nothing_can_be_learned_from_is_none(tmp_path, monkeypatch):
+    from hpsearch.cli.planning import make_plan
+    from hpsearch.data.dataset import load_dataset
+    from hpsearch.errors import DataError
+
+    monkeypatch.chdir(tmp_path)
+    lines = [f"g{i // 5},{i * i % 61},{i / 8 if i // 5 == 0 else 0.0}" for i in range(60)]
+    Path("rare.csv").write_text("g,b,y\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    said = {"data.task": "regression", "data.group": "g"}
+    plan = make_plan("rare.csv", said, [], None, overwrite=False, quiet=True, verbose=False)
+    fresh = []
+    for repeat in range(1, 30):
+        data = plan.data_of(repeat)
+        fresh.append(data is not plan.data)
+        if not fresh[-1]:
+            with pytest.raises(DataError, match="there is nothing to learn"):
+                load_dataset("rare.csv", task="regression", group="g", repeat=repeat)
+    assert set(fresh) == {True, False}
+
+
 def test_check_knows_the_machine(hpsearch):
     code, out, _ = hpsearch("check", "-f", "json")
     found = json.loads(out)
