@@ -102,12 +102,11 @@ def _rows_to_judge(run: Path, source: str | None, study: StudyConfig, record: Ru
     """The sealed test part, or all rows of a table that has the target."""
     from hpsearch.cli.progress import say
     from hpsearch.data.dataset import load_new_part, load_test_part
-    from hpsearch.data.reading import sha256
+    from hpsearch.data.reading import check_same_file
 
     if source is not None:
         return load_new_part(source, preparation=model.preparation, note=say)
-    if sha256(study.data.source) != record.data["sha256"]:
-        raise RunError(f"{study.data.source}: not the file that the search used; its checksum has changed")
+    check_same_file(study.data.source, record.data["sha256"])
     if study.data.split.test == 0:
         raise RunError(f"{run}: the study has no test part (data.split.test is 0); name a table to evaluate on")
     return load_test_part(**study.data.loading(), preparation=model.preparation)
@@ -117,13 +116,12 @@ def _simpler(study: StudyConfig, record: RunRecord, part: Part) -> dict[str, dic
     """What a constant prediction and a linear model have on the same rows; nothing where the data are gone."""
     from hpsearch.cli.progress import say
     from hpsearch.data.dataset import load_dataset
-    from hpsearch.data.reading import sha256
+    from hpsearch.data.reading import check_same_file
     from hpsearch.report.baselines import NORMALIZATION, simple_scores
     from hpsearch.trial import TrialSettings
 
     try:
-        if sha256(study.data.source) != record.data["sha256"]:
-            raise DataError(f"{study.data.source}: not the file that the search used; its checksum has changed")
+        check_same_file(study.data.source, record.data["sha256"])
         data = load_dataset(**study.data.loading(), normalize=(NORMALIZATION,))
     except (HpsearchError, OSError) as error:
         say(f"nothing to compare with: {error}")

@@ -51,12 +51,11 @@ class Plan:
         its training rows have the same target, is none: then it is that of the search.
         """
         from hpsearch.data.dataset import load_dataset
-        from hpsearch.data.reading import sha256
+        from hpsearch.data.reading import check_same_file
 
         if not repeat or not self.split_again:
             return self.data
-        if sha256(self.study.data.source) != self.data.sha256:
-            raise DataError(f"{self.study.data.source}: changed while the search ran; put it back and start again")
+        check_same_file(self.study.data.source, self.data.sha256)
         try:
             return load_dataset(**self.study.data.loading(), normalize=tuple(self.data.normalizers), repeat=repeat)
         except DataError:

@@ -9,7 +9,7 @@ import typer
 
 from hpsearch.cli.inspection import DebugOption, RunArgument
 from hpsearch.cli.printing import Format, FormatOption, print_record
-from hpsearch.errors import HpsearchError, NoValidTrialError, RunError
+from hpsearch.errors import HpsearchError, NoValidTrialError
 
 if TYPE_CHECKING:
     from hpsearch.run_directory.record import RunRecord
@@ -73,7 +73,7 @@ def _examined(run: Path, record: RunRecord, winner: TrialResult) -> RunRecord:
     from hpsearch.cli.progress import say
     from hpsearch.config import StudyConfig, wanted_normalizations
     from hpsearch.data.dataset import load_dataset
-    from hpsearch.data.reading import sha256
+    from hpsearch.data.reading import check_same_file
     from hpsearch.engine.network import start_engine
     from hpsearch.model import Member
     from hpsearch.report.baselines import NORMALIZATION
@@ -83,8 +83,7 @@ def _examined(run: Path, record: RunRecord, winner: TrialResult) -> RunRecord:
     from hpsearch.trial import Trial, TrialSettings, run_trial
 
     study = StudyConfig.model_validate(record.study)
-    if sha256(study.data.source) != record.data["sha256"]:
-        raise RunError(f"{study.data.source}: not the file that the search used; its checksum has changed")
+    check_same_file(study.data.source, record.data["sha256"])
     with reopen(run) as directory:
         data = load_dataset(**study.data.loading(), normalize=(*wanted_normalizations(study), NORMALIZATION))
         start_engine(say)

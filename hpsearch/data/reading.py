@@ -86,6 +86,12 @@ def sha256(source: str | Path) -> str:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
+def check_same_file(source: str | Path, checksum: str) -> None:
+    """Raise DataError where `checksum` is not the SHA-256 of the file's bytes."""
+    if sha256(source) != checksum:
+        raise DataError(f"{source}: not the file that the search used; its checksum has changed")
+
+
 def read_table(source: str | Path) -> pl.DataFrame:
     """Read a data file or a bundled data set.
 

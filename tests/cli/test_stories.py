@@ -285,7 +285,7 @@ def test_data_that_change_before_the_finals_are_not_taken_for_the_same(tmp_path,
     plan = make_plan("my.csv", {"data.target": "churned"}, [], None, overwrite=False, quiet=True, verbose=False)
     assert plan.data_of(1).rows == plan.data.rows
     Path("my.csv").write_text(text + text.splitlines()[-1] + "\n", encoding="utf-8")
-    with pytest.raises(DataError, match="changed while the search ran; put it back and start again"):
+    with pytest.raises(DataError, match=r"my\.csv: not the file that the search used"):
         plan.data_of(1)
 
 
