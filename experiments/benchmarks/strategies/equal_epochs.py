@@ -3,12 +3,11 @@
     python equal_epochs.py --seeds 3
 
 The sets, rows and finals of equal_trials.py, but what a search may spend are EPOCHS_IN_ALL epochs, in as many trials as
-it likes. `evolve` and `random` are hpsearch's, `_pruned` with its pruning; `tpe_pruned` is Optuna's TPE with its
-MedianPruner, asked after each epoch from the fourth on; `dehb` is the DEHB package (Awad et al. 2021, arXiv
-2105.09821), which trains for 4, 13 and 40 epochs. Epochs that early stopping saves are not counted. A network that was
-stopped is not handed over.
+it likes. `evolve` and `random` are hpsearch's, `_pruned` with its pruning; `dehb` is the DEHB package
+(Awad et al. 2021, arXiv 2105.09821), which trains for 4, 13 and 40 epochs. Epochs that early stopping saves are not
+counted. A network that was stopped is not handed over.
 
-Needs optuna 5 and dehb beside hpsearch. Each line of equal_epochs.jsonl is a run, which is not run again.
+Needs dehb beside hpsearch. Each line of equal_epochs.jsonl is a run, which is not run again.
 """
 
 from __future__ import annotations
@@ -39,8 +38,7 @@ if TYPE_CHECKING:
 STORE = Path(__file__).with_name("equal_epochs.jsonl")
 EPOCHS_IN_ALL = TRIALS * EPOCHS
 SHARES = (0.1, 0.25, 0.5, 1.0)
-FEWEST_EPOCHS = 4  # before, nobody stops a trial
-SEARCHES = ("evolve", "evolve_pruned", "random", "random_pruned", "tpe_pruned", "dehb")
+SEARCHES = ("evolve", "evolve_pruned", "random", "random_pruned", "dehb")
 ETA, FIDELITIES = 3, 3  # of DEHB: each trains for so many times the epochs of the one before
 
 
@@ -102,8 +100,6 @@ def run(job: tuple[str, int, str]) -> dict[str, Any]:
     try:
         if search == "dehb":
             dehb(task, seed, record)
-        elif search == "tpe_pruned":
-            tpe_pruned(task, seed, record)
         else:
             own(task, seed, record, search)
     except Spent:
@@ -187,35 +183,6 @@ def own(task: Task, seed: int, record: Record, search: str) -> None:
         result = record.train(config, pruner.limits(number) if pruned else ())
         strategy.tell(number, config, record.add(result), result.cost)
         pruner.tell(number, result.reports)
-
-
-def tpe_pruned(task: Task, seed: int, record: Record) -> None:
-    """Optuna's TPE and MedianPruner, after hpsearch's first configuration.
-
-    As they come, but for FEWEST_EPOCHS: as others have it, and so that there are hundreds of trials and not thousands.
-    """
-    import optuna  # noqa: PLC0415 - only this search needs it
-    from optuna_space import params, suggested  # noqa: PLC0415
-
-    from hpsearch.trial import cut_short  # noqa: PLC0415
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    pruner = optuna.pruners.MedianPruner(n_warmup_steps=FEWEST_EPOCHS)
-    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed), pruner=pruner)
-    space = task.study.search_space()
-    study.enqueue_trial(params(task.default(), space))
-    while True:
-        trial = study.ask()
-        result = record.train(suggested(trial, space))
-        for epoch, value in enumerate(result.curves["dev_metric"], start=1):
-            trial.report(value, epoch)
-            if epoch < result.epochs and trial.should_prune():
-                # The beginning of a whole training is what it would have been.
-                record.add(cut_short(result, 0, (epoch,), task.metric))
-                study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-                break
-        else:
-            study.tell(trial, record.add(result))
 
 
 def dehb(task: Task, seed: int, record: Record) -> None:
