@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets import SETS
-from equal_trials import EPOCHS, TRIALS, few_rows, finals
+from equal_trials import EPOCHS, TRIALS, dev_table, few_rows, finals
 
 if TYPE_CHECKING:
     from engine_task import Task
@@ -66,7 +66,9 @@ def main() -> None:
         (f"{share * EPOCHS_IN_ALL:,.0f} epochs", lambda run, share=share: at_share(run, share)) for share in SHARES
     ]
     marks.append(("after the finals", lambda run: run["finals"]["test"]))
-    print("\n".join([*marks_table(runs, searches, marks), "", *finals_table(runs), "", *trials_table(runs)]))
+    dev_marks = [(label, share * EPOCHS_IN_ALL) for (label, _), share in zip(marks, SHARES, strict=False)]
+    tables = (marks_table(runs, searches, marks), finals_table(runs), dev_table(runs, dev_marks, "spent"))
+    print("\n\n".join("\n".join(table) for table in (*tables, trials_table(runs))))
 
 
 def load() -> list[dict[str, Any]]:

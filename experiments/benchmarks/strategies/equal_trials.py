@@ -69,7 +69,12 @@ def main() -> None:
     runs = Runs([known for known in load() if (known["set"], known["seed"], known["search"]) in wanted], searches)
     marks = [(f"{mark} trials", lambda run, mark=mark: at_trial(run, mark)) for mark in TRIAL_MARKS if mark > 1]
     marks.append(("after the finals", lambda run: run["finals"]["test"]))
-    print("\n".join([*marks_table(runs, searches, marks), "", *finals_table(runs), "", *dev_table(runs)]))
+    dev_marks = [(f"{mark} trials", mark) for mark in DEV_MARKS]
+    print(
+        "\n".join(
+            [*marks_table(runs, searches, marks), "", *finals_table(runs), "", *dev_table(runs, dev_marks, "trials")]
+        )
+    )
 
 
 def load() -> list[dict[str, Any]]:
@@ -77,26 +82,32 @@ def load() -> list[dict[str, Any]]:
     return [json.loads(line) for line in STORE.read_text(encoding="utf-8").splitlines()] if STORE.exists() else []
 
 
-def dev_table(runs: Runs) -> list[str]:
-    """How low each search comes on the dev part: 0 is the lowest of all, 1 the median after ten trials; with errors."""
+def dev_table(runs: Runs, marks: list[tuple[str, float]], spent: str) -> list[str]:
+    """How low each search comes on dev: 0 is the lowest at the last mark, 1 the median at the first one; with errors.
+
+    A mark is (label, how much is spent), and `spent` says which number of a point that is.
+    """
     import numpy as np  # noqa: PLC0415 - main() sets variables for it
 
     lines = [f"| after | {' | '.join(runs.searches)} |", f"| --: |{' --: |' * len(runs.searches)}"]
-    for mark in DEV_MARKS:
+    for label, mark in marks:
         rows = []
         for found in runs.by_pair.values():
-            now, early, end = ([dev_at(found[s], at) for s in runs.searches] for at in (mark, DEV_MARKS[0], TRIALS))
+            now, early, end = (
+                [_dev_at(found[search], at, spent) for search in runs.searches]
+                for at in (mark, marks[0][1], marks[-1][1])
+            )
             rows.append((np.array(now) - min(end)) / (np.median(early) - min(end)))
         values = np.array(rows)
         errors = values.std(axis=0, ddof=1) / math.sqrt(len(values))
         cells = [f"{mean:.2f} ({error:.2f})" for mean, error in zip(values.mean(axis=0), errors, strict=True)]
-        lines.append(f"| {mark} trials | {' | '.join(cells)} |")
+        lines.append(f"| {label} | {' | '.join(cells)} |")
     return lines
 
 
-def dev_at(run: dict[str, Any], mark: int) -> float:
-    """The best dev score of the first `mark` trials."""
-    return [point["dev"] for point in run["points"] if point["trials"] <= mark][-1]
+def _dev_at(run: dict[str, Any], mark: float, spent: str) -> float:
+    """The best dev score when so much was spent."""
+    return [point["dev"] for point in run["points"] if point[spent] <= mark][-1]
 
 
 def run(job: tuple[str, int, str]) -> dict[str, Any]:
