@@ -13,6 +13,7 @@ from hpsearch import strict_yaml
 from hpsearch.data.reading import bundled_path, read_table
 from hpsearch.data.sharing import load_shared
 from hpsearch.errors import HpsearchError, RunError, StorageError
+from hpsearch.files import write_atomically
 from hpsearch.model import DESCRIPTION, WEIGHTS, Member, Model, mean_of, saved_identity, sealed
 from hpsearch.trial import Trial, TrialSettings, reported_metrics, run_trial
 
@@ -455,7 +456,7 @@ def test_a_model_that_is_being_written_is_waited_for(saved, other_result, wine):
     new = (saved / "model.yaml").read_bytes()
     (saved / "model.yaml").write_bytes(old)
     assert "a crash came between them: its search, started again, writes both anew" in refused(saved)
-    done = threading.Timer(0.05, (saved / "model.yaml").write_bytes, [new])
+    done = threading.Timer(0.05, write_atomically, [saved / "model.yaml", new])
     done.start()
     assert Model.load(saved).trial == 9
     done.join()

@@ -110,7 +110,8 @@ def write_views(folder: Path, record: RunRecord) -> None:
 def _write_lines(path: Path, lines: Iterable[str]) -> None:
     """One after the other, for those of a long search are more than should be in memory."""
     with replaced(path) as file:
-        file.writelines(line.encode() for line in lines)
+        for line in lines:
+            file.write(line.encode())
 
 
 def write_best(folder: Path, record: RunRecord) -> None:

@@ -111,7 +111,7 @@ def test_one_that_diverges_leaves_the_winner_as_it_was(hpsearch, monkeypatch):
     monkeypatch.setattr(
         panda,
         "run_trial",
-        lambda trial, *rest: failed(trial, "diverged") if trial.refit_epochs else usual(trial, *rest),
+        lambda trial, *rest: failed(trial, "diverged", rest[1]) if trial.refit_epochs else usual(trial, *rest),
     )
     search = ("random", "wine", *SMALL, "-o", "r", "--mode", "panda", "--progress", "none")
     assert hpsearch(*search)[0] == 0
@@ -332,7 +332,7 @@ def test_a_network_that_comes_out_otherwise_is_no_defect(hpsearch, voted, monkey
     command, *_ = voted
     shutil.rmtree("r/weights")
     shutil.rmtree("r/model")
-    monkeypatch.setattr(panda, "run_trial", lambda trial, *_: failed(trial, "diverged"))
+    monkeypatch.setattr(panda, "run_trial", lambda trial, *rest: failed(trial, "diverged", rest[1]))
     code, _, err = hpsearch(*command, "--mode", "panda", "-q")
     assert code == 2
     assert "trained once more, did not come out as it did before" in err.splitlines()[-1]
