@@ -12,22 +12,15 @@ Needs dehb beside hpsearch. Each line of equal_epochs.jsonl is a run, which is n
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import json
 import math
-import multiprocessing
-import os
-import sys
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from datasets import SETS
-from equal_trials import EPOCHS, TRIALS, dev_table, few_rows, finals
+from equal_trials import EPOCHS, TRIALS, compared, dev_table, few_rows, finals
 
 if TYPE_CHECKING:
     from engine_task import Task
@@ -43,37 +36,17 @@ ETA, FIDELITIES = 3, 3  # of DEHB: each trains for so many times the epochs of t
 
 
 def main() -> None:
-    """Run what is not there yet, two searches at a time, and report."""
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[variable] = "1"  # before NumPy is imported
-    from engine_report import Runs, finals_table, marks_table  # noqa: PLC0415
+    """Run what is not there yet, and report."""
+    runs = compared(__doc__, STORE, run, known=SEARCHES, usual=SEARCHES, seeds=3)
+    from engine_report import finals_table, marks_table  # noqa: PLC0415 - as in compared()
 
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=3, help="so many splits: 0, 1, ...")
-    parser.add_argument("--sets", default=",".join(SETS), help="separated by commas")
-    parser.add_argument("--searches", default=",".join(SEARCHES), help=f"of {', '.join(SEARCHES)}")
-    options = parser.parse_args()
-    sets, searches = options.sets.split(","), options.searches.split(",")
-    done = {(known["set"], known["seed"], known["search"]) for known in load()}
-    wanted = [(name, seed, search) for seed in range(options.seeds) for name in sets for search in searches]
-    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
-        for line in pool.map(run, [job for job in wanted if job not in done]):
-            with STORE.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
-            print(*(line[key] for key in ("set", "seed", "search", "trials", "finals")), file=sys.stderr, flush=True)
-    runs = Runs([known for known in load() if (known["set"], known["seed"], known["search"]) in wanted], searches)
     marks = [
         (f"{share * EPOCHS_IN_ALL:,.0f} epochs", lambda run, share=share: at_share(run, share)) for share in SHARES
     ]
     marks.append(("after the finals", lambda run: run["finals"]["test"]))
     dev_marks = [(label, share * EPOCHS_IN_ALL) for (label, _), share in zip(marks, SHARES, strict=False)]
-    tables = (marks_table(runs, searches, marks), finals_table(runs), dev_table(runs, dev_marks, "spent"))
+    tables = (marks_table(runs, runs.searches, marks), finals_table(runs), dev_table(runs, dev_marks, "spent"))
     print("\n\n".join("\n".join(table) for table in (*tables, trials_table(runs))))
-
-
-def load() -> list[dict[str, Any]]:
-    """All runs there are."""
-    return [json.loads(line) for line in STORE.read_text(encoding="utf-8").splitlines()] if STORE.exists() else []
 
 
 def at_share(run: dict[str, Any], share: float) -> float:

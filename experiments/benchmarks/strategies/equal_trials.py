@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from datasets import SETS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from engine_report import Runs
     from engine_task import Task
@@ -47,39 +47,52 @@ DEV_MARKS = (10, 20, 30, 50, 100)
 
 
 def main() -> None:
-    """Run what is not there yet, two searches at a time, and report."""
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[variable] = "1"  # before NumPy is imported
-    from engine_report import Runs, at_trial, finals_table, marks_table  # noqa: PLC0415
+    """Run what is not there yet, and report."""
+    runs = compared(__doc__, STORE, run, known=SEARCHES, usual=("evolve", "random", "grid", "tpe"), seeds=5)
+    from engine_report import at_trial, finals_table, marks_table  # noqa: PLC0415 - as in compared()
     from engine_task import TRIAL_MARKS  # noqa: PLC0415
 
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=5, help="so many splits: 0, 1, ...")
-    parser.add_argument("--sets", default=",".join(SETS), help="separated by commas")
-    parser.add_argument("--searches", default="evolve,random,grid,tpe", help=f"of {', '.join(SEARCHES)}")
-    options = parser.parse_args()
-    sets, searches = options.sets.split(","), options.searches.split(",")
-    done = {(known["set"], known["seed"], known["search"]) for known in load()}
-    wanted = [(name, seed, search) for seed in range(options.seeds) for name in sets for search in searches]
-    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
-        for line in pool.map(run, [job for job in wanted if job not in done]):
-            with STORE.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
-            print(line["set"], line["seed"], line["search"], line["finals"], file=sys.stderr, flush=True)
-    runs = Runs([known for known in load() if (known["set"], known["seed"], known["search"]) in wanted], searches)
     marks = [(f"{mark} trials", lambda run, mark=mark: at_trial(run, mark)) for mark in TRIAL_MARKS if mark > 1]
     marks.append(("after the finals", lambda run: run["finals"]["test"]))
     dev_marks = [(f"{mark} trials", mark) for mark in DEV_MARKS]
-    print(
-        "\n".join(
-            [*marks_table(runs, searches, marks), "", *finals_table(runs), "", *dev_table(runs, dev_marks, "trials")]
-        )
-    )
+    tables = (marks_table(runs, runs.searches, marks), finals_table(runs), dev_table(runs, dev_marks, "trials"))
+    print("\n\n".join("\n".join(table) for table in tables))
 
 
-def load() -> list[dict[str, Any]]:
-    """All runs there are."""
-    return [json.loads(line) for line in STORE.read_text(encoding="utf-8").splitlines()] if STORE.exists() else []
+def compared(
+    about: str,
+    store: Path,
+    run: Callable[[tuple[str, int, str]], dict[str, Any]],
+    *,
+    known: Sequence[str],
+    usual: Sequence[str],
+    seeds: int,
+) -> Runs:
+    """The runs that the command line asks for, of searches that are `known`; what `store` lacks is run, two at a time.
+
+    `run` gives the line of a (set, seed, search).
+    """
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[variable] = "1"  # before NumPy is imported
+    from engine_report import Runs  # noqa: PLC0415
+
+    parser = argparse.ArgumentParser(description=about.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=seeds, help="so many splits: 0, 1, ...")
+    parser.add_argument("--sets", default=",".join(SETS), help="separated by commas")
+    parser.add_argument("--searches", default=",".join(usual), help=f"of {', '.join(known)}")
+    options = parser.parse_args()
+    sets, searches = options.sets.split(","), options.searches.split(",")
+    wanted = [(name, seed, search) for seed in range(options.seeds) for name in sets for search in searches]
+    stored = store.read_text(encoding="utf-8").splitlines() if store.exists() else []
+    found = {(line["set"], line["seed"], line["search"]): line for line in map(json.loads, stored)}
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        lacking = [job for job in wanted if job not in found]
+        for job, line in zip(lacking, pool.map(run, lacking), strict=True):
+            with store.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+            print(*job, line["finals"], file=sys.stderr, flush=True)
+            found[job] = line
+    return Runs([found[job] for job in wanted], searches)
 
 
 def dev_table(runs: Runs, marks: list[tuple[str, float]], spent: str) -> list[str]:
