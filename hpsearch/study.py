@@ -72,7 +72,8 @@ class Study:
     alone. No result depends on that.
 
     With a `pruner` a trial begins with the limits that are known by then, and runs on where they are not. Its result
-    waits (`held`) until it is known whether it should have been stopped on its way, and is then cut short.
+    waits (`held`, in the journal too) until it is known whether it should have been stopped on its way, and is then cut
+    short.
     """
 
     def __init__(
@@ -113,11 +114,14 @@ class Study:
             if result.number == gapless:  # then all before it were proposed and told, so much need not be kept
                 gapless += 1
                 self._strategy.prepare(gapless)
+        for result in self._directory.held().values() if self._pruner is not None else ():
+            self._hold(result)
 
     def run(self, executor: Executor, observer: Observer, keep: Callable[[TrialResult], None]) -> str:
         """Go on until the end; return its reason: done, goal, timeout, stopped or interrupted.
 
-        `keep` is given each result that is the best so far, with its weights, before they are dropped.
+        `keep` is given each result that is the best so far, with its weights, before they are dropped; it may have
+        none if it had waited when an earlier session ended.
         """
         while True:
             self._look_for_goal()
@@ -138,6 +142,7 @@ class Study:
             for result in self._settled():
                 self._take(result, keep)
                 observer.finished(result, self.best)
+            self._hold_rest(arrived)
             if not arrived:
                 observer.tick()
 
@@ -150,11 +155,20 @@ class Study:
     def _arrive(self, item: TrialResult | RungReport) -> None:
         if isinstance(item, TrialResult):
             self._running.remove(item.number)
-            self._held[item.number] = item
-            if self._pruner is not None:
-                self._pruner.end(item.number, item.reports, item.rungs_gone_past(self._pruner.rungs))
+            self._hold(item)
         elif self._pruner is not None:
             self._pruner.report(item.number, item.rung, item.score)
+
+    def _hold(self, result: TrialResult) -> None:
+        self._held[result.number] = result
+        if self._pruner is not None:
+            self._pruner.end(result.number, result.reports, result.rungs_gone_past(self._pruner.rungs))
+
+    def _hold_rest(self, arrived: Sequence[TrialResult | RungReport]) -> None:
+        """See to it that none of these results is lost while it waits."""
+        for item in arrived:
+            if self._held.get(item.number) is item:
+                self._directory.hold(item)
 
     def _settled(self) -> Iterator[TrialResult]:
         """The results that no open decision holds back, cut short where they should have been stopped."""
@@ -176,7 +190,7 @@ class Study:
         last = len(self._numbers) - (few if executor.slots > 1 and len(self._numbers) > 2 * few else 0)
         while self._asked < len(self._numbers) and (self._asked > last or not self._ahead):
             number = self._numbers[self._asked]
-            if number not in self._record.results:
+            if number not in self._record.results and number not in self._held:
                 if not self._strategy.ready(number):
                     break
                 self._ahead.append(Trial(number, self._strategy.ask(number)))

@@ -6,6 +6,7 @@ import heapq
 import re
 import shutil
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hpsearch import strict_yaml
@@ -13,10 +14,10 @@ from hpsearch.errors import HpsearchError, RunError
 from hpsearch.files import make_folder, storage_errors, write_atomically
 from hpsearch.run_directory.journal import FORMAT, Journal, read
 from hpsearch.run_directory.lock import RunLock
-from hpsearch.run_directory.record import JOURNAL, LOCK, Lines, RunRecord, events_of, trial_event
+from hpsearch.run_directory.record import JOURNAL, LOCK, Lines, RunRecord, events_of, held_event, trial_event
 from hpsearch.run_directory.results import write_best, write_views
 from hpsearch.run_directory.weights import KeptWeights
-from hpsearch.trial import TrialState
+from hpsearch.trial import TrialState, score
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -67,6 +68,7 @@ class RunDirectory:
         self.weights = KeptWeights(folder / WEIGHTS, keep)
         for value, number in heapq.nsmallest(keep, ((v, n) for n, v in self.record.scores.items())):
             self.weights.offer((number, 0, 0), value, None)
+        self.weights.held.update((number, 0, 0) for number in self.record.held)
         self._views_made = time.monotonic()
         self._views_took = 0.0
         self._views_results = 0  # that they were written for
@@ -114,9 +116,22 @@ class RunDirectory:
         """Note that a trial has begun."""
         self.note([{"event": "start", "trial": trial.number, "config": trial.config}], sync=False)
 
+    def hold(self, result: TrialResult) -> None:
+        """Note a result that does not count yet; when this returns it cannot be lost, nor its weights if it is good."""
+        if result.weights is not None:
+            self.weights.hold(result.key, score(result, self.record.metric, self.record.maximize), result.weights)
+        self.note([held_event(result)])
+
+    def held(self) -> dict[int, TrialResult]:
+        """The results that do not count yet, by trial."""
+        return {
+            number: replace(result, weights=self.weights.get(result.key)) for number, result in self.record.held.items()
+        }
+
     def add(self, result: TrialResult) -> None:
         """Note a result; when this returns it cannot be lost. Views follow when they are due."""
         self.note(events_of(result))
+        self.weights.held.discard(result.key)
         if result.state is TrialState.COMPLETE:
             self.weights.offer(result.key, self.record.scores[result.number], result.weights)
         due = max(VIEW_SECONDS, self._views_took / VIEW_SHARE)

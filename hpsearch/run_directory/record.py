@@ -95,6 +95,7 @@ class RunRecord:
         results: by trial. scores: of the complete ones, smaller is better. failures: trials that failed.
         running: configurations of trials that have begun and have no result.
         curves, health: of each trial that has a result.
+        held: results that wait for others, by which it is decided whether pruning should have cut them short.
         finals: results by trial and repeat. finalists: who took part in the last finals; None: the search went on.
         ensemble: which networks vote and what that gains; None while that is not chosen for what is there.
         refits: by training, what came of it on train and dev together.
@@ -114,6 +115,7 @@ class RunRecord:
         self.scores = Column()
         self.failures: set[int] = set()
         self.running = Stored(line, lambda event: event["config"])
+        self.held = Stored(line, held_of)
         self.curves = Stored(line, lambda event: event["curves"])
         self.health = Stored(line, lambda event: event["health"])
         self._courses = Stored(line, lambda event: (event["curves"], event["health"]))
@@ -164,6 +166,8 @@ class RunRecord:
             self.curves.offsets[line.trial] = line.offset
         elif line.kind == "trial":
             self._note_result(line)
+        elif line.kind == "held":
+            self.held.offsets[line.trial] = line.offset
         else:
             self._note_rare(line.kind, line.event())
 
@@ -171,6 +175,7 @@ class RunRecord:
         event = line.event()
         number, state = event["trial"], event["state"]
         self.running.offsets.discard(number)
+        self.held.offsets.discard(number)
         self.results.offsets[number] = line.offset
         if state == TrialState.COMPLETE:
             self.scores[number] = score_of(event["metrics"], self.metric, self.maximize)
@@ -311,6 +316,19 @@ def events_of(result: TrialResult) -> list[dict[str, Any]]:
     """What the journal notes of a result: its curves, then the line that makes it count."""
     curve = {"event": "curve", "trial": result.number, "curves": _finite(result.curves), "health": result.health}
     return [curve, trial_event(result)]
+
+
+def held_event(result: TrialResult) -> dict[str, Any]:
+    """The line of a result that does not count yet, with all that is needed to cut it short."""
+    beside = {name: getattr(result, name) for name in ("health", "survived", "epoch_updates", "epoch_flop")}
+    return {**trial_event(result), "event": "held", "curves": _finite(result.curves), **beside}
+
+
+def held_of(event: dict[str, Any]) -> TrialResult:
+    """The result that a "held" event tells, without its weights."""
+    result = result_of(event)
+    result.curves = {name: [math.nan if v is None else v for v in values] for name, values in result.curves.items()}
+    return result
 
 
 def _finite(curves: dict[str, list[float]]) -> dict[str, list[float | None]]:

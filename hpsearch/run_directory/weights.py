@@ -30,7 +30,7 @@ class KeptWeights:
     """Weights by training, in memory until `flush` and in `folder` from then on.
 
     `most` is how many of the trainings that are offered are kept, those with the best scores. What is `put` is kept
-    whatever its score, and with 0 nothing that is there is judged.
+    whatever its score, and with 0 nothing that is there is judged. `held` are trainings that may be offered later.
     """
 
     def __init__(self, folder: Path, most: int = 0) -> None:
@@ -39,6 +39,13 @@ class KeptWeights:
         self._fresh: dict[Key, np.ndarray] = {}
         self._wanted: set[Key] = set()
         self._ranked: list[tuple[float, Key]] = []
+        self.held: set[Key] = set()
+
+    def hold(self, key: Key, score: float, weights: np.ndarray) -> None:
+        """Write the weights of a training at once, if it would be kept as things stand. Raises StorageError."""
+        if len(self._ranked) < self.most or (self.most and score < self._ranked[-1][0]):
+            self.held.add(key)
+            self._write(key, weights)
 
     def offer(self, key: Key, score: float, weights: np.ndarray | None) -> None:
         """Keep the weights of a training if its score (smaller is better) is among the best."""
@@ -61,13 +68,16 @@ class KeptWeights:
 
     def flush(self) -> None:
         """Write what is new, and delete first trainings that are no longer among the best. Raises StorageError."""
-        best = {key for _, key in self._ranked} | self._wanted
+        best = {key for _, key in self._ranked} | self._wanted | self.held
         for key, weights in self._fresh.items():
-            make_folder(self.folder)
-            write_atomically(self.folder / _name(key), _content(weights))
+            self._write(key, weights)
         self._fresh.clear()
         if self.most:
             self.discard(lambda key: key[1:] == (0, 0) and key not in best)
+
+    def _write(self, key: Key, weights: np.ndarray) -> None:
+        make_folder(self.folder)
+        write_atomically(self.folder / _name(key), _content(weights))
 
     def discard(self, unwanted: Callable[[Key], bool]) -> None:
         """Delete those that are not wanted. Raises StorageError."""

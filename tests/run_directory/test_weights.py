@@ -115,3 +115,17 @@ def test_every_byte_counts(folder):
     for size in (0, 7, 40, len(content) - 1):
         file.write_bytes(content[:size])
         assert KeptWeights(folder).get((1, 0, 0)) is None
+
+
+def test_what_is_held_is_written_at_once_and_stays_until_it_counts(folder):
+    kept = KeptWeights(folder, most=2)
+    kept.offer((0, 0, 0), 0.1, vector(0))
+    kept.hold((5, 0, 0), 0.9, vector(5))
+    assert names(folder) == ["5.safetensors"]
+    kept.offer((1, 0, 0), 0.2, vector(1))
+    kept.hold((6, 0, 0), 0.3, vector(6))  # worse than two
+    kept.flush()
+    assert names(folder) == ["0.safetensors", "1.safetensors", "5.safetensors"]
+    kept.held.discard((5, 0, 0))  # it was cut short
+    kept.flush()
+    assert names(folder) == ["0.safetensors", "1.safetensors"]

@@ -306,15 +306,23 @@ def test_a_strategy_that_waits_for_nobody_gets_the_same_bytes(go, slots, seed):
     assert found.ran == sorted(found.ran)
 
 
+def ended(folder):
+    """The trials that have come to an end, whether it is known or not if that is the end that counts."""
+    record = RunRecord.load(folder) if folder.exists() else None
+    return {*record.results, *record.held} if record else set()
+
+
 @given(st.lists(st.tuples(st.integers(1, 5), st.integers(0, 60)), max_size=4), SEEDS)
 @MANY
 def test_a_run_that_was_cut_often_is_the_run_that_was_not(go, folders, alone, cuts, seed):
     folder = folders()
     for place, (slots, times) in enumerate(cuts):
-        before = set(RunRecord.load(folder).results) if folder.exists() else set()
+        before = ended(folder)
         found = go(TRIALS, folder=folder, slots=slots, seed=seed + place, stop=After(times))
         assert not before & set(found.ran), "what is there is not run again"
+    before = ended(folder)
     found = go(TRIALS, folder=folder, slots=3, seed=seed)
+    assert sorted([*before, *found.ran]) == list(range(TRIALS))
     assert found.reason == "done"
     assert views(folder) == views(alone.folder)
     assert sorted(event["trial"] for event in events_of(folder, "trial")) == list(range(TRIALS))
@@ -330,7 +338,7 @@ def test_a_journal_that_was_cut_anywhere_goes_on_to_the_same_bytes(go, folders, 
     folder = folders()
     folder.mkdir(parents=True)
     (folder / JOURNAL).write_bytes(whole[: first + round(share * (len(whole) - first))])
-    before = set(RunRecord.load(folder).results)
+    before = ended(folder)
     found = go(TRIALS, folder=folder, slots=slots, seed=seed + 1)
     assert sorted([*found.ran, *before]) == list(range(TRIALS))
     assert views(folder) == views(alone.folder)
@@ -393,6 +401,18 @@ def test_results_that_wait_are_no_more_than_allowed(go, slots):
     found = close_run(go, 100, slots=slots, slow={0}, speeds=[0.5], seed=11)
     assert MOST_HELD - slots <= found.executor.most_held <= MOST_HELD
     assert views(found.folder) == views(close_run(go, 100).folder)
+
+
+def test_results_that_wait_when_a_run_is_cut_are_not_found_again(go):
+    """The first trial is so slow that all others have ended when the run is cut short."""
+    found = close_run(go, 60, slots=5, slow={0}, speeds=[1.0], stop=After(20))
+    held = set(found.record.held)
+    assert len(held) > 20
+    assert not held & set(found.record.results)
+    again = close_run(go, 60, folder=found.folder, slots=5)
+    assert not held & set(again.ran)
+    assert not again.record.held
+    assert views(found.folder) == views(close_run(go, 60).folder)
 
 
 @pytest.mark.parametrize("slots", [2, 5])
