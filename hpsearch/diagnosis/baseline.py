@@ -20,11 +20,11 @@ def constant_score(train: Part, dev: Part, metric: str, target_sd: float = 1.0) 
         shares = np.bincount(train.labels, minlength=int(max(train.labels.max(), dev.labels.max())) + 1) / len(
             train.labels
         )
-        right = float(np.mean(dev.labels == np.argmax(shares)))
+        rows, right = len(dev.labels), int(np.sum(dev.labels == np.argmax(shares)))
         recalled = float(right > 0) / len(np.unique(dev.labels))
         chance = {
-            "accuracy": right,
-            "error": 1 - right,
+            "accuracy": right / rows,
+            "error": (rows - right) / rows,  # as the engine does it: who predicts the same scores the same
             "balanced_accuracy": recalled,
             "auc": 0.5,
         }

@@ -4,7 +4,8 @@ A mild form of the median rule of Vizier (Golovin et al. 2017, doi 10.1145/30979
 score so far at rungs of 4, 8, 16, ... epochs, and a comparison with a constant prediction once training had a fair
 start. The median itself stops too many slow starters that win in the end (measured in experiments/benchmarks/pruning).
 A trial that was stopped counts as the worst at all later rungs, so the bar does not rise with every trial that is
-stopped, and it is known beforehand how many trials there are to compare with.
+stopped, and it is known beforehand how many trials there are to compare with. The first trial goes on in any case, so
+that a search from which nothing can be learned ends with a model too.
 """
 
 from __future__ import annotations
@@ -68,14 +69,18 @@ class Pruner:
     def limits(self, number: int) -> tuple[tuple[int, float], ...]:
         """(epoch, limit) of each rung at which trial `number` is sure to be stopped if its score is above the limit."""
         rivals = self._rivals(number)
-        return tuple((epoch, self._limit(rung, rivals)) for rung, epoch in enumerate(self.rungs))
+        return tuple((epoch, self._limit(number, rung, rivals)) for rung, epoch in enumerate(self.rungs))
+
+    def _bar(self, number: int, rung: int) -> float:
+        """The score that is too bad at a rung whatever others have."""
+        return self._constant if number > 0 and self.rungs[rung] >= FAIR_EPOCH else math.inf
 
     def _rivals(self, number: int) -> range:
         end = max(0, number - self._lag + 1)
         return range(max(0, end - WINDOW), end)
 
-    def _limit(self, rung: int, rivals: range) -> float:
-        bar = self._constant if self.rungs[rung] >= FAIR_EPOCH else math.inf
+    def _limit(self, number: int, rung: int, rivals: range) -> float:
+        bar = self._bar(number, rung)
         if len(rivals) < LEAST:
             return bar
         known = sorted(score for n in rivals if (score := self._reported(n, rung)) is not None)
@@ -95,9 +100,10 @@ class Pruner:
         if (number, rung) in self._verdicts:
             return self._verdicts[number, rung]
         rivals = self._rivals(number)
+        bar = self._bar(number, rung)
         if score == math.inf or len(rivals) < LEAST:  # what has no score at all fails at its end, and says why
-            verdict = self.rungs[rung] >= FAIR_EPOCH and self._constant < score < math.inf
-        elif self.rungs[rung] >= FAIR_EPOCH and score > self._constant:
+            verdict = bar < score < math.inf
+        elif score > bar:
             verdict = True
         else:
             scores = [self._reported(n, rung) for n in rivals]

@@ -168,3 +168,11 @@ def test_every_metric_has_a_constant(wine, line_data, metric):
 def test_one_row_is_enough(metric):
     part = classes([1]) if metric in CLASSIFICATION else numbers([0.5])
     assert math.isfinite(constant_score(part, part, metric))
+
+
+def test_who_predicts_the_commonest_class_is_not_worse_than_that_prediction():
+    """1 - 180 / 200 is less than 20 / 200, and what is worse than a constant is stopped."""
+    for wrong in range(1, 100):
+        dev = [0] * (200 - wrong) + [1] * wrong
+        for name in ("error", "accuracy"):
+            assert constant_score(classes([0, 0, 1]), classes(dev), name) == engine_scores([0, 0, 1], dev, 2)[name]

@@ -42,7 +42,7 @@ def stops_in_order(courses, lag, constant=CONSTANT, rungs=RUNGS):
         for rung in range(course.judged(rungs)):
             better = [other[rung] for other in past if other[rung] < reports[rung]]
             below_most = len(past) >= LEAST and len(better) * OF > len(past) * BETTER
-            unfair = rungs[rung] >= FAIR_EPOCH and reports[rung] > constant
+            unfair = number > 0 and rungs[rung] >= FAIR_EPOCH and reports[rung] > constant
             if (below_most or unfair) and reports[rung] < math.inf:
                 stop = rung
                 break
@@ -272,7 +272,8 @@ def test_the_limit_is_what_more_than_three_quarters_are_better_than(scores, limi
 
 
 def test_a_constant_is_a_limit_from_the_fair_epoch_on():
-    assert told(constant=0.7).limits(0) == ((4, math.inf), (8, 0.7), (16, 0.7), (32, 0.7))
+    assert told(constant=0.7).limits(1) == ((4, math.inf), (8, 0.7), (16, 0.7), (32, 0.7))
+    assert told(constant=0.7).limits(0) == tuple((epoch, math.inf) for epoch in RUNGS), "somebody has to win"
     assert told(*[0.3] * 5, constant=0.7).limits(5) == ((4, 0.3), (8, 0.3), (16, 0.3), (32, 0.3))
     assert told(*[0.9] * 5, constant=0.7).limits(5) == ((4, 0.9), (8, 0.7), (16, 0.7), (32, 0.7))
 
