@@ -112,6 +112,22 @@ class SplitConfig(Section):
     test: Share = 0.2
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
+    @model_validator(mode="before")
+    @classmethod
+    def _share_out(cls, given: Any) -> Any:
+        """Let those that are not said have what is left, in their usual proportion."""
+        usual = {name: cls.model_fields[name].default for name in ("train", "dev", "test")}
+        if not isinstance(given, dict) or not given.keys() & usual.keys():
+            return given
+        rest = {name: share for name, share in usual.items() if name not in given}
+        try:
+            left = 1 - sum(float(given[name]) for name in usual if name in given)
+        except (TypeError, ValueError):
+            return given
+        if not rest or left < 0:
+            return given
+        return given | {name: round(share * left / sum(rest.values()), 12) for name, share in rest.items()}
+
     @model_validator(mode="after")
     def _check(self) -> SplitConfig:
         total = self.train + self.dev + self.test
@@ -290,6 +306,9 @@ class StudyConfig(Section):
         return plain
 
 
+SECTIONS = {"space", *(name for name, field in StudyConfig.model_fields.items() if isinstance(field.default, Section))}
+
+
 def load_study(source: Path | None, overrides: Mapping[str, Any]) -> StudyConfig:
     """The study of a YAML file (None: an empty one) with dotted `overrides` put over it.
 
@@ -303,6 +322,7 @@ def load_study(source: Path | None, overrides: Mapping[str, Any]) -> StudyConfig
         raise ConfigError(f"{where}: a study is a mapping of keys such as data, metric, budget and space")
     if source and isinstance(tree.get("from"), str):
         tree["from"] = _earlier_beside(source, tree["from"])
+    _forget_lag(tree, overrides.get("strategy.name"))
     for key, value in overrides.items():
         _put(tree, key, value, where)
     if source and isinstance(tree.get("data"), dict) and isinstance(tree["data"].get("source"), str):
@@ -432,7 +452,7 @@ def _said_space(
         spec = {} if named else usual(train_rows, images=images)
         if task == "regression":
             spec.pop("label_smoothing", None)
-    return space_from_spec(_merged(spec, over))
+    return space_from_spec(put_over(spec, over))
 
 
 def _is_said(name: str, space: Space) -> bool:
@@ -516,7 +536,7 @@ def _may_have_bins(train_rows: int, *, images: bool) -> bool:
     return not images and train_rows <= MOST_ROWS_IN_BINS
 
 
-def _merged(spec: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def put_over(spec: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """`spec` with entries put over it; what they displace goes, a `when` stays."""
     displaced = {other for name in over for other in DISPLACES.get(name, ())}
     merged = {name: value for name, value in spec.items() if name not in displaced}
@@ -527,16 +547,23 @@ def _merged(spec: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def _forget_lag(tree: dict[str, Any], strategy: str | None) -> None:
+    """Drop the lag of a panda's study for another strategy: a panda has no other than 1, which nobody chose."""
+    section = tree.get("strategy")
+    if isinstance(section, dict) and section.get("name") == "panda" and strategy not in (None, "panda"):
+        tree["strategy"] = {key: value for key, value in section.items() if key != "lag"}
+
+
 def _put(tree: dict[str, Any], dotted: str, value: Any, where: str) -> None:
     """Set a dotted key in nested dicts; in the space under full names, and `augment.shift` is one of them.
 
-    Nothing where something else than a mapping holds the place: validation tells of that.
+    Nothing where something else than a mapping holds the place of one: validation tells of that.
     """
     keys = dotted.split(".")
     if keys[0] == "ensemble":
         with suppress(ValueError):
             tree["ensemble"] = _ensemble(tree.get("ensemble"))
-    if len(keys) > 1 and not isinstance(tree.get(keys[0]), dict | None):
+    if len(keys) > 1 and keys[0] in SECTIONS and not isinstance(tree.get(keys[0]), dict | None):
         return
     if keys[0] == "space" and len(keys) > 1:
         tree["space"] = space = written_out(tree.get("space") or {}, f"{where}: space")

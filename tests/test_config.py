@@ -231,9 +231,16 @@ def test_wanted_normalizations():
         ({"seed": "-1"}, "seed: '-1': it must be greater than or equal to 0"),
         ({"seed": "x"}, "seed: 'x': it must be a valid integer"),
         (
-            {"data.split.test": "0.5"},
+            {"data.split.train": 0.6, "data.split.dev": 0.2, "data.split.test": "0.5"},
             "data.split: train 0.6, dev 0.2, test 0.5: they must add up to 1, and only test may be 0",
         ),
+        (
+            {"data.split.train": 0.9, "data.split.dev": 0.3},
+            "data.split: train 0.9, dev 0.3, test 0.2: they must add up to 1, and only test may be 0",
+        ),
+        ({"data.split.test": 1}, "data.split: train 0, dev 0, test 1: they must add up to 1, and only test may be 0"),
+        ({"prune": True, "prune.rungs": 3}, "prune: {'rungs': 3} is not allowed; allowed: auto, true, false"),
+        ({"seed": 3, "seed.root": 4}, "seed: {'root': 4}: it must be a valid integer"),
         ({"goal": "nan"}, "goal: 'nan': it must be a finite number"),
         ({"space": ["lr"]}, "space: ['lr']: it must be a valid dictionary"),
         ({"finalists": "3"}, "finalists: '3': it must be a mapping of top, seeds"),
@@ -415,3 +422,30 @@ def test_a_flag_for_a_key_beneath_leaves_an_ensemble_as_it_was_said(tmp_path):
     assert load_study(tmp_path / "study.yaml", {"ensemble.top": "5"}).ensemble == EnsembleConfig(size=0, top=5)
     (tmp_path / "study.yaml").write_text("ensemble:")
     assert load_study(tmp_path / "study.yaml", {"ensemble.top": "5"}).ensemble == EnsembleConfig(top=5)
+
+
+@pytest.mark.parametrize(
+    ("said", "shares"),
+    [
+        ({"test": 0}, (0.75, 0.25, 0)),
+        ({"test": "0.1"}, (0.675, 0.225, 0.1)),
+        ({"train": 0.8}, (0.8, 0.1, 0.1)),
+        ({"train": 0.7, "dev": 0.3}, (0.7, 0.3, 0)),
+        ({"dev": 0.25, "test": 0.25}, (0.5, 0.25, 0.25)),
+        ({"seed": 4}, (0.6, 0.2, 0.2)),
+    ],
+)
+def test_shares_that_are_not_said_are_what_is_left(said, shares):
+    split = load_study(None, {f"data.split.{name}": share for name, share in said.items()}).data.split
+    assert (split.train, split.dev, split.test) == pytest.approx(shares)
+
+
+def test_another_strategy_does_not_take_over_the_lag_of_a_panda(tmp_path):
+    """Which is 1 because it tends one model, and would keep all processes but one idle."""
+    file = tmp_path / "study.yaml"
+    file.write_text("strategy: {name: panda, lag: 1, planned: 20}\n", encoding="utf-8")
+    assert load_study(file, {"strategy.name": "evolve"}).strategy.lag is None
+    assert load_study(file, {"strategy.name": "evolve", "strategy.lag": 3}).strategy.lag == 3
+    assert load_study(file, {"strategy.name": "panda"}).strategy.lag == 1
+    file.write_text("strategy: {name: random, lag: 1}\n", encoding="utf-8")
+    assert load_study(file, {"strategy.name": "evolve"}).strategy.lag == 1

@@ -251,7 +251,7 @@ def search(
     began = time.monotonic()
     if plain and context.info_name != "random":
         raise ConfigError(f"--plain: {context.info_name} has no plain form; it is for hpsearch random")
-    _check_panda(context.info_name, interactive=interactive, replay=replay)
+    _check_panda(context, interactive=interactive, replay=replay)
     mode = Mode.PANDA if context.info_name == "panda" else mode
     replay = replay / "ledger.yaml" if replay and replay.is_dir() else replay
     source = _replayed(context, replay) if replay else source
@@ -259,7 +259,8 @@ def search(
     if shard and only:
         raise ConfigError("--shard and --only: both say which trials to run; give one of them")
     alone = independent(context.info_name, shard) if shard else {}
-    overrides = settings(setting or []) | {"strategy.name": context.info_name} | alone
+    said = settings(setting or [])
+    overrides = said | {"strategy.name": context.info_name} | alone
     flags = {
         "data.target": target, "budget.trials": trials, "budget.epochs": epochs, "metric": metric, "seed": seed,
         "budget.timeout": timeout, "budget.trial_timeout": trial_timeout,
@@ -269,7 +270,10 @@ def search(
         "refit": refit, "ensemble.size": None if ensemble is None else VOTES * ensemble,
         "strategy.plain": plain or None,
     }  # fmt: skip
-    overrides |= {key: value for key, value in flags.items() if value is not None}
+    weaker = {
+        key for key in flags if _from_environment(context, key) and any(f"{key}.".startswith(f"{k}.") for k in said)
+    }
+    overrides |= {key: value for key, value in flags.items() if value is not None and key not in weaker}
     plan = make_plan(source, overrides, parameter or [], out, overwrite=overwrite, quiet=quiet, verbose=verbose)
     if require_goal and plan.study.goal is None:
         raise ConfigError("--require-goal: needs --goal X, or a goal in the study")
@@ -294,8 +298,20 @@ def search(
     run.print_result(form, require_goal=require_goal)
 
 
-def _check_panda(command: str | None, *, interactive: bool, replay: Path | None) -> None:
-    """Raise ConfigError where flags of the panda cannot be followed."""
+def _from_environment(context: typer.Context, key: str) -> bool:
+    """Whether a key of the study was set by a variable, over which --set goes as every flag does."""
+    option = {"finalists.top": "finalists", "from": "earlier", "ensemble.size": "ensemble"}
+    source = context.get_parameter_source(option.get(key, key.rpartition(".")[2]))
+    return getattr(source, "name", "") == "ENVIRONMENT"
+
+
+def _check_panda(context: typer.Context, *, interactive: bool, replay: Path | None) -> None:
+    """Raise ConfigError where flags of the panda cannot be followed, or others not by it."""
+    command = context.info_name
+    for name, only in (("mode", Mode.PANDA), ("jobs", "1"), ("lag", 1)) if command == "panda" else ():
+        typed = getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
+        if typed and context.params[name] != only:
+            raise ConfigError(f"--{name} {context.params[name]}: a panda trains one model at a time, in this process")
     if command != "panda" and (interactive or replay):
         raise ConfigError(f"--{'interactive' if interactive else 'replay'}: it is for panda, not for {command}")
     if interactive and not sys.stdin.isatty():

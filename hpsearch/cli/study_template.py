@@ -25,6 +25,7 @@ def study_text(study: StudyConfig) -> str:
         "  # the test part is sealed until hpsearch evaluate",
         f"  split: {{train: {split.train:g}, dev: {split.dev:g}, test: {split.test:g}, seed: {split.seed}}}",
         "  group: null                # a column whose rows must stay together",
+        "  stratify_by: null          # a column to be spread evenly over the parts",
         "  missing: auto              # auto fills gaps and marks them; drop leaves rows out; error refuses",
         "  categorical: auto          # or a list of columns whose numbers are only names",
         "  drop: []                   # columns to leave out",

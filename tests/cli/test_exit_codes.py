@@ -219,6 +219,9 @@ def test_flags_win_over_the_environment_and_that_over_the_study(hpsearch, monkey
     out = hpsearch("random", "s.yaml", "--print-config", "-n", 5)[1]
     assert "seed: 2\n" in out
     assert "trials: 5," in out
+    out = hpsearch("random", "s.yaml", "--print-config", "--set", "seed=3", "--set", "budget={trials: 6}")[1]
+    assert "seed: 3\n" in out
+    assert "trials: 6," in out
 
 
 @pytest.mark.parametrize("progress", ["bar", "plain"])
