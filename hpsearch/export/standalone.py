@@ -7,10 +7,12 @@ None, NaN and empty texts are missing values.
 """
 
 import base64
+import contextlib
 import csv
 import datetime as dt
 import json
 import math
+import re
 import sys
 
 import numpy as np
@@ -90,13 +92,15 @@ def category(column, values):
     """A column for each level, one for others, one for missing values, where training had such."""
     levels = {level: k for k, level in enumerate(column["levels"])}
     by_number = {as_number(level): k for level, k in levels.items() if as_number(level) is not None}
+    truths = levels.keys() <= {"true", "false"}  # which a file may write otherwise
     features = np.zeros((len(values), len(levels) + column["other"] + column["marked"]))
     for row, value in enumerate(values):
         if is_missing(value):
             if column["marked"]:
                 features[row, -1] = 1.0
             continue
-        place = levels.get(text(value), by_number.get(as_number(value)))
+        word = text(value).lower() if truths else text(value)
+        place = levels.get(word, by_number.get(as_number(value)))
         if place is not None:
             features[row, place] = 1.0
         elif column["other"]:
@@ -116,7 +120,7 @@ def date(column, values):
     """Days since 1970, month, weekday, hour: those that varied in training, and a mark for missing values."""
     moments = [moment(value, column["format"]) for value in values]
     missing = np.array([moment is None for moment in moments])
-    known = np.array([np.datetime64(0, "us") if moment is None else moment for moment in moments])
+    known = np.array([np.datetime64(0, "us") if moment is None else moment for moment in moments], "datetime64[us]")
     days = (known - np.datetime64(0, "us")) / np.timedelta64(1, "D")
     whole = np.floor(days)
     parts = {
@@ -134,7 +138,8 @@ def moment(value, written):
     if is_missing(value):
         return None
     if written and isinstance(value, str):
-        return np.datetime64(dt.datetime.strptime(value.strip(), written), "us")
+        with contextlib.suppress(ValueError):
+            return np.datetime64(dt.datetime.strptime(value.strip(), written), "us")
     return np.datetime64(str(value).strip().rstrip("Z"), "us")
 
 
@@ -197,23 +202,31 @@ ACTIVATIONS = {
     "elu": lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0))),
     "selu": lambda z: SELU_SCALE * np.where(z > 0, z, SELU_ALPHA * np.expm1(np.minimum(z, 0))),
     "softplus": softplus,
-    "gelu": lambda z: z * (1 + np.vectorize(math.erf)(z / math.sqrt(2))) / 2,
+    "gelu": lambda z: z * (1 + np.vectorize(math.erf, [float])(z / math.sqrt(2))) / 2,
     "silu": lambda z: z * sigmoid(z),
     "mish": lambda z: z * np.tanh(softplus(z)),
 }
 
 
 def read(path):
-    """The columns of a CSV file, by name, as texts."""
+    """The columns of a CSV file, by name, as texts. Commas, semicolons, tabs or bars are between its cells."""
     with open(path, newline="", encoding="utf-8-sig") as file:
-        rows = csv.reader(file)
+        header = file.readline()
+        file.seek(0)
+        between = max(",;\t|", key=header.count)
+        rows = csv.reader(file, delimiter=between)
         names = [name.strip() for name in next(rows, [])]
         cells = []
         for row in rows:
             if row and len(row) != len(names):
                 raise ValueError(f"line {rows.line_num} has {len(row)} cells, the header has {len(names)}")
-            cells += [[cell.strip() for cell in row]] if row else []
+            cells += [[plain(cell.strip(), between) for cell in row]] if row else []
     return {name: [row[place] for row in cells] for place, name in enumerate(names)}
+
+
+def plain(cell, between):
+    """A cell with the point as its decimal mark, which is a comma in files where no comma is between cells."""
+    return cell.replace(",", ".") if between != "," and re.fullmatch(r"[+-]?\d*,\d+([eE][+-]?\d+)?", cell) else cell
 
 
 def write(columns):

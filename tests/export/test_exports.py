@@ -318,3 +318,37 @@ def test_the_numpy_file_refuses_what_it_cannot_read_in_one_line(make_model, tmp_
     assert len(done.stderr.splitlines()) == 1
     missing = subprocess.run([sys.executable, str(file), "nowhere.csv"], capture_output=True, text=True, check=False)
     assert "Traceback" not in missing.stderr
+
+
+def test_the_numpy_file_reads_what_hpsearch_reads(tmp_path):
+    """Truths taken as categories and written otherwise, semicolons with decimal commas, days in two ways."""
+    sizes = np.random.default_rng(0).normal(size=60)
+    rows = [
+        [f"{size:.3f}", str(i % 3 == 0), f"{1 + i % 28:02d}.{1 + i % 12:02d}.2021", "ab"[i % 2]]
+        for i, size in enumerate(sizes)
+    ]
+    files = {
+        "commas.csv": (",", rows),
+        "semicolons.csv": (";", [[size.replace(".", ","), *rest] for size, *rest in rows]),
+        "iso.csv": ("\t", [[*first, "-".join(reversed(day.split("."))), kind] for *first, day, kind in rows]),
+    }
+    for name, (between, lines) in files.items():
+        text = "\n".join(between.join(cells) for cells in [["size", "member", "day", "kind"], *lines])
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    data = load_dataset(tmp_path / "semicolons.csv", target="kind", categorical=["member"])
+    network = Network({"layers": 0}, n_inputs=data.n_inputs, n_outputs=2, task="classification", metric="log_loss")
+    weights = np.random.default_rng(1).normal(size=network.vector_size).astype(np.float32)
+    model = Model.of(0, [Member(0, 0, network, weights)], data, "log_loss")
+    shares = wanted(model, tmp_path / "semicolons.csv")
+    assert np.ptp(shares[:, 0]) > 0.1
+    for name in files:
+        predicted = run_numpy_file(model, tmp_path / name, tmp_path)
+        found = np.array([[float(row["p_a"]), float(row["p_b"])] for row in predicted])
+        np.testing.assert_allclose(found, shares, atol=CLOSE, err_msg=name)
+
+
+@pytest.mark.parametrize("activation", ["gelu", "relu"])
+def test_the_numpy_file_predicts_no_rows(make_model, table, tmp_path, activation):
+    none = tmp_path / "none.csv"
+    none.write_text(table.read_text(encoding="utf-8").splitlines()[0] + "\n", encoding="utf-8")
+    assert run_numpy_file(make_model("kind", activation=activation), none, tmp_path) == []
