@@ -23,7 +23,7 @@ from hpsearch.cli.planning import make_plan, trial_numbers
 from hpsearch.cli.progress import ProgressStyle
 from hpsearch.cli.running import InterruptedBySignalError, Mode, SearchRun, where_to_run
 from hpsearch.data.csv_files import typed
-from hpsearch.errors import ConfigError, HpsearchError, NoValidTrialError, RunError
+from hpsearch.errors import ConfigError, NoValidTrialError, RunError
 from hpsearch.files import make_folder, write_atomically
 from hpsearch.model import Model
 from hpsearch.report.verdict import judge
@@ -97,14 +97,15 @@ def search(
     quiet = style is ProgressStyle.NONE
     try:
         plan = make_plan(str(source), known, [], folder, overwrite=overwrite, quiet=quiet, verbose=False)
-    except HpsearchError:
+        numbers = trial_numbers(plan.study, plan.strategy)
+    except BaseException:
         source.unlink() if kept is None else source.write_bytes(kept)  # as it was
         raise
     mode = Mode.PANDA if strategy == "panda" else Mode.CAVIAR
     place = where_to_run(mode, "auto" if n_jobs is None else str(n_jobs), None, mixed=False)
     run = SearchRun(
         plan,
-        trial_numbers(plan.study, plan.strategy),
+        numbers,
         place=place,
         overwrite=overwrite,
         quiet=quiet,

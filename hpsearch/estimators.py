@@ -129,7 +129,7 @@ class _Network(BaseEstimator):
 
     def _hyperparameters(self, rows: int) -> dict[str, Any]:
         usual = default_constants(rows)
-        given = {name: value for name, value in self.get_params().items() if name not in NOT_OF_THE_NETWORK}
+        given = {name: _plain(value) for name, value in self.get_params().items() if name not in NOT_OF_THE_NETWORK}
         return {name: usual[name] if value == "auto" and name in usual else value for name, value in given.items()}
 
     def _features(self, X: np.ndarray) -> np.ndarray:
@@ -194,17 +194,23 @@ class MLPRegressor(RegressorMixin, _Network):
         return self._outputs(X)[:, 0].astype(np.float64) * self._sd + self._mean
 
 
+def _plain(value: Any) -> Any:
+    """A number or truth of NumPy, as grids of values have them, as one of Python."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def _split(rows: int, labels: np.ndarray, share: float, chance: Any) -> tuple[Sequence[int], Sequence[int]]:
     """Which rows are trained on and which are set aside, of each class about the same share; all twice where few."""
     order = chance.permutation(rows)
-    if rows < FEWEST_TO_SPLIT or share <= 0:
-        return np.sort(order), np.sort(order)
     place = np.arange(rows) / rows
-    if len(labels):
-        for label in np.unique(labels):
-            own = np.flatnonzero(labels[order] == label)
-            place[own] = (np.arange(len(own)) + 0.5) / len(own)
-    aside = place < share
+    place[-1] = 1.0
+    for label in np.unique(labels):
+        own = np.flatnonzero(labels[order] == label)
+        place[own] = (np.arange(len(own)) + 0.5) / len(own)
+        place[own[-1]] = 1.0  # so every class has a row to be trained on
+    aside = (place < share) | (place == place.min())
+    if rows < FEWEST_TO_SPLIT or share <= 0 or aside.all():
+        return np.sort(order), np.sort(order)
     return np.sort(order[~aside]), np.sort(order[aside])
 
 

@@ -280,3 +280,10 @@ def test_tools_find_the_public_names():
     tree = ast.parse(Path(hpsearch.__file__).read_text(encoding="utf-8"))
     named = {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
     assert set(hpsearch.__all__) < named, "for checkers of types, which never see what __getattr__ finds"
+
+
+def test_a_search_that_cannot_begin_leaves_no_table(rows, tmp_path):
+    """Beside which the next one, of other rows, would be refused."""
+    with pytest.raises(ConfigError, match="points"):
+        hpsearch.search(*rows, strategy="grid", space={"units": [*range(1, 1500)]}, out=tmp_path / "g", progress="none")
+    assert not list(tmp_path.iterdir())

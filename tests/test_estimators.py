@@ -11,6 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import hpsearch
+from hpsearch.estimators import _split
 
 QUICK = {"layers": 1, "units": 16, "epochs": 60, "learning_rate": 0.01}
 
@@ -77,3 +78,29 @@ def test_a_share_of_all_rows_or_less_than_none_cannot_be_set_aside(share):
     X, y = load_wine(return_X_y=True)
     with pytest.raises(ValueError, match="validation_fraction"):
         hpsearch.MLPClassifier(validation_fraction=share).fit(X, y)
+
+
+def test_grids_of_numpy_are_grids():
+    X, y = load_wine(return_X_y=True)
+    grid = {"layers": np.arange(1, 3), "learning_rate": np.array([0.01, 0.03]), "batch_norm": [np.True_]}
+    found = GridSearchCV(hpsearch.MLPClassifier(**QUICK), grid, cv=2, error_score="raise").fit(X, y)
+    assert found.best_score_ > 0.8
+
+
+@pytest.mark.parametrize(
+    ("rows", "classes", "share"), [(50, 10, 0.1), (40, 20, 0.2), (40, 10, 0.9), (30, 0, 0.99), (20, 0, 0.01)]
+)
+def test_there_are_always_rows_to_learn_from_and_rows_to_judge_by(rows, classes, share):
+    labels = np.arange(rows) % classes if classes else np.empty(0, int)
+    train, aside = _split(rows, labels, share, np.random.default_rng(0))
+    assert len(aside)
+    assert sorted([*train, *aside]) == list(range(rows))
+    if classes:
+        assert set(labels[train]) == set(labels)
+    else:
+        assert len(train)
+
+
+def test_where_no_class_has_two_rows_all_are_learned_from():
+    train, aside = _split(40, np.arange(40), 0.2, np.random.default_rng(0))
+    assert train.tolist() == aside.tolist() == list(range(40))
