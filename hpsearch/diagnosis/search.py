@@ -37,7 +37,7 @@ class Enough:
         best: the best score. half: the expected best of half as many trials.
         gain: what the second half brought, and so about what twice as many trials would bring at most.
         noise: the sd of a score over seeds, if it is known.
-        enough: whether the gain is below the noise; None where the noise is not known.
+        enough: whether the gain is no more than the noise; None where the noise is not known.
     """
 
     best: float
@@ -52,7 +52,7 @@ def had_enough(scores: Sequence[float], noise: float | None) -> Enough | None:
     if len(scores) < FEWEST:
         return None
     best, half = min(scores), expected_best(scores, len(scores) // 2)
-    return Enough(best, half, half - best, noise, None if noise is None else half - best < noise)
+    return Enough(best, half, half - best, noise, None if noise is None else half - best <= noise)
 
 
 @dataclass(frozen=True)

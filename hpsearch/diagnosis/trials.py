@@ -43,7 +43,7 @@ DEAD = 0.8
 JUMP = 0.25
 FLAT = 0.02
 EARLY = 0.1
-CONSTANT_LOSS = 1.0  # of the mean as a prediction of standardised values
+CONSTANT_LOSS = 0.5  # of the mean as a prediction of standardised values: half the mean of their squares
 FEWEST_EPOCHS = 6  # with fewer there is no course to speak of
 
 

@@ -9,16 +9,19 @@ from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from hpsearch.config import put_over
 from hpsearch.diagnosis.bias import BiasVariance, bias_and_variance
 from hpsearch.diagnosis.bounds import widened
 from hpsearch.diagnosis.importance import Importance, importance
 from hpsearch.diagnosis.search import Enough, Optimism, had_enough, optimism, pareto
 from hpsearch.diagnosis.trials import LITTLE
 from hpsearch.engine.hyperparameters import MAXIMIZED_METRICS
+from hpsearch.errors import ConfigError
 from hpsearch.report.advice import Advice, Situation, advice_for
 from hpsearch.run_directory.results import describe_model
 from hpsearch.space import Categorical
-from hpsearch.space_text import space_from_spec
+from hpsearch.space_checks import check_space
+from hpsearch.space_text import space_from_spec, spec_from_text
 from hpsearch.trial import score
 
 if TYPE_CHECKING:
@@ -105,10 +108,11 @@ def judge(record: RunRecord, folder: Path, human_error: float | None = None) -> 
     limit, bounds = limit_of(record, winner, yardstick), widened(space, winner.config, record.usual())
     baselines = _baselines(record, winner)
     if as_good_as(baselines.get("linear"), winner.metrics[f"dev_{record.metric}"], maximize=record.maximize):
-        limit = _simpler_first(limit)
+        limit = _simpler_first(limit, winner.config.get("layers"))
+    limit = replace(limit, advice=_possible(limit.advice, record))
     advised = {text.partition("=")[0] for one in limit.advice for text in one.ranges}
     bounds = {name: text for name, text in bounds.items() if name not in advised}
-    ranges = _ranges(bounds, limit.advice, space)
+    ranges = _together(_ranges(bounds, limit.advice, space), record)
     scores = {n: record.scores[n] for n in record.ranking()}
     standings = record.standings()
     noise = record.noise()
@@ -155,11 +159,37 @@ def as_good_as(simple: float | None, score: float, *, maximize: bool) -> bool:
     return simple is not None and (simple >= score if maximize else simple <= score)
 
 
-def _simpler_first(limit: Limit) -> Limit:
+def _simpler_first(limit: Limit, layers: int | None) -> Limit:
     """The limit where a linear model is at least as good: first of all fewer layers, and no bigger network."""
-    fewer = Advice("a simpler model, a linear one among them", ("layers=0:2",))
+    ranges = () if layers is None else (f"layers=0:{max(2, layers)}",)
+    fewer = Advice("a simpler model, a linear one among them", ranges)
     rest = [one for one in limit.advice if not any(text.startswith(("layers=", "units=")) for text in one.ranges)]
     return replace(limit, advice=[fewer, *rest])
+
+
+def _possible(advice: list[Advice], record: RunRecord) -> list[Advice]:
+    """The advice that can be followed in this study, in which a condition may need a value that is not advised."""
+    possible = [replace(one, ranges=tuple(text for text in one.ranges if _fit([text], record))) for one in advice]
+    return [now for now, before in zip(possible, advice, strict=True) if now.ranges or not before.ranges]
+
+
+def _together(ranges: list[str], record: RunRecord) -> list[str]:
+    """Those of the ranges, the first ones first, that can be searched together."""
+    found: list[str] = []
+    for text in ranges:
+        found += [text] if _fit([*found, text], record) else []
+    return found
+
+
+def _fit(ranges: list[str], record: RunRecord) -> bool:
+    """Whether the study can be searched with these ranges put over its space."""
+    study = record.study
+    try:
+        space = space_from_spec(put_over(study["space"], dict(spec_from_text(text) for text in ranges)))
+        check_space(space, task=record.data["task"], image_shape=study["data"].get("image_shape"))
+    except ConfigError:
+        return False
+    return True
 
 
 def _space(record: RunRecord) -> Space:
@@ -211,7 +241,10 @@ def _limit(
 def _importance(space: Space, record: RunRecord) -> Importance | None:
     results = record.counted().values()
     known = [
-        result for result in results if all(n in result.config for n in space.parameters if n not in space.conditions)
+        result
+        for result in results
+        if all(n in result.config for n in space.parameters if n not in space.conditions)
+        and result.config.get("schedule") != "rising"  # a test of learning rates: its score is not to be compared
     ]
     return importance(
         space,
@@ -278,6 +311,7 @@ def _next(record: RunRecord, folder: Path, ranges: list[str]) -> str:
     trials = len(record.counted())
     words = ["hpsearch", "evolve", f"{folder}/study.yaml", "--from", str(folder), "-n", str(max(trials, 20))]
     words += ["-o", f"{folder}-next", *(word for text in ranges for word in ("-p", text))]
+    words += ["--set", "goal=null"] if record.end is not None and record.end["reason"] == "goal" else []
     return shlex.join(words)
 
 

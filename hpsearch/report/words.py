@@ -128,10 +128,11 @@ def _more_rows(verdict: Verdict) -> list[str]:
     ]
     gain = abs(half["dev"] - whole["dev"])
     better = (whole["dev"] > half["dev"]) == (verdict.metric in MAXIMIZED_METRICS)
-    noise = whole["sd"] or 0.0
-    if not better or gain <= noise:
+    noise = whole["sd"] if whole["sd"] is not None else verdict.enough and verdict.enough.noise
+    if not better or gain <= (noise or 0.0):
         return [*lines, "no: the last doubling of the rows brought no more than chance"]
-    return [*lines, f"yes: the last doubling brought {gain:.2g}, and the next brings less, but brings some"]
+    doubt = "" if noise is not None else "; how much of that is chance is not known"
+    return [*lines, f"yes: the last doubling brought {gain:.2g}, and the next brings less, but brings some{doubt}"]
 
 
 def _importance(found: Importance | None) -> list[str]:

@@ -42,3 +42,7 @@ def test_optimism_is_what_the_finals_took_back():
 def test_only_who_is_beaten_by_nobody_is_left():
     costs = {1: (0.10, 900), 2: (0.11, 100), 3: (0.12, 100), 4: (0.10, 900), 5: (0.30, 50), 6: (0.30, 60)}
     assert pareto(costs) == [1, 4, 2, 5]
+
+
+def test_a_score_that_cannot_be_better_was_enough():
+    assert had_enough([0.0] * 40, 0.0).enough

@@ -141,3 +141,11 @@ def test_a_network_that_never_learned_anything_is_not_unstable():
     chance = np.random.default_rng(0)
     losses = (1.0 + 0.001 * chance.normal(size=EPOCHS)).tolist()
     assert Case(losses=losses, devs=losses).diagnosis() == "plateau"
+
+
+def test_values_that_are_no_better_than_their_mean_were_not_learned():
+    """Its squared loss is 1/2 of the variance, so what fell to that from higher up has learned nothing."""
+    losses = [0.9, 0.65, 0.52, 0.5, 0.63, 0.5, 0.64, *[0.5] * (EPOCHS - 7)]
+    case = Case(losses=losses, devs=losses)
+    case.result.metrics |= {"train_rmse": 1.0, "dev_rmse": 1.0}
+    assert case.diagnosis(Yardstick("rmse", {"rmse": 1.0})) == "high_bias"

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from hpsearch.config import put_over
 from hpsearch.report.verdict import judge
 from hpsearch.report.words import sentences, short
 from hpsearch.run_directory.record import RunRecord
+from hpsearch.space_checks import check_space
+from hpsearch.space_text import space_from_spec, spec_from_text
 from hpsearch.trial import TrialState
 
 CONSTANT = {"log_loss": 1.1, "accuracy": 0.4}
@@ -96,13 +99,15 @@ def test_a_name_with_spaces_is_quoted_in_the_command(study_facts, make_result):
 
 def test_where_a_linear_model_is_as_good_fewer_layers_come_first(study_facts, make_result):
     study, data = study_facts
-    results = [make_result(n, 0.5, metrics={"train_log_loss": 0.45, "dev_log_loss": 0.5}) for n in range(12)]
-    record = RunRecord.of(study, data | {"constant": CONSTANT}, results)
+    metrics, config = {"train_log_loss": 0.45, "dev_log_loss": 0.5}, {"learning_rate": 0.01, "layers": 2, "epochs": 9}
+    results = [make_result(n, 0.5, metrics=metrics, config=config) for n in range(12)]
+    record = RunRecord.of(study | {"space": config | {"layers": [1, 2]}}, data | {"constant": CONSTANT}, results)
     bigger = [text for one in judge(record, Path("x")).limit.advice for text in one.ranges]
     record.examinations[0] = {"linear": {"dev_log_loss": 0.49}}
     found = judge(record, Path("x"))
     ranges = [text for one in found.limit.advice for text in one.ranges]
     assert ranges[0] == "layers=0:2"
+    assert "-p layers=0:2" in found.next
     assert not any(text.startswith("units=") for text in ranges)
     assert "layers=0:2" not in bigger
     assert any("linear model (layers 0) is at least as good" in line for _, lines in sentences(found) for line in lines)
@@ -115,3 +120,71 @@ def test_the_human_error_is_named_where_bias_may_be_noise(verdict_on):
     assert told(verdict_on([(0.5, 0.55)] * 12))
     assert not told(verdict_on([(0.5, 0.55)] * 12, human_error=0.1))
     assert not told(verdict_on([(0.05, 0.55)] * 12))
+
+
+@pytest.mark.parametrize(
+    ("space", "config", "wanted"),
+    [
+        ({"layers": [2, 4]}, {"layers": 4}, ["layers=0:4"]),
+        ({"hidden": [[9], [8, 8]]}, {"hidden": [8, 8]}, []),
+    ],
+)
+def test_fewer_layers_hold_those_of_the_winner_or_are_not_advised(study_facts, make_result, space, config, wanted):
+    study, data = study_facts
+    fixed = {"learning_rate": 0.01}
+    results = [make_result(n, 0.5, config=fixed | config) for n in range(3)]
+    record = RunRecord.of(study | {"space": fixed | space}, data | {"constant": CONSTANT}, results)
+    record.examinations[0] = {"linear": {"dev_log_loss": 0.49}}
+    advice = judge(record, Path("x")).limit.advice
+    assert advice[0].text.startswith("a simpler model")
+    assert [text for one in advice for text in one.ranges if text.startswith("layers")] == wanted
+
+
+CONDITIONAL = {
+    "learning_rate": {"low": 1e-4, "high": 0.1, "log": True},
+    "activation": ["relu", "tanh"],
+    "init": {"values": ["he", "glorot"], "when": {"activation": "relu"}},
+    "dropout": {"value": [0.1, 0.2, 0.3]},
+    "layers": 3,
+    "units": 32,
+    "epochs": 20,
+}
+
+
+def test_what_is_advised_can_be_searched(study_facts, make_result):
+    """No activation that a condition needs is lost, and no number of layers comes to a dropout of another number."""
+    study, data = study_facts
+    study["space"] = CONDITIONAL
+    config = {"learning_rate": 0.01, "activation": "tanh", "dropout": [0.1, 0.2, 0.3], "layers": 3, "units": 32}
+    metrics = {"train_log_loss": 0.9, "dev_log_loss": 0.95}
+    results = [make_result(n, 0.95, metrics=metrics, config=config | {"epochs": 20}) for n in range(6)]
+    found = judge(RunRecord.of(study, data | {"constant": CONSTANT}, results), Path("x"))
+    assert found.limit.word == "high_bias"
+    names = [text.partition("=")[0] for text in found.ranges]
+    assert "units" in names
+    assert not {"layers", "activation"} & set(names)
+    spec = put_over(CONDITIONAL, dict(spec_from_text(text) for text in found.ranges))
+    check_space(space_from_spec(spec), task="classification")
+
+
+def test_a_goal_that_was_reached_is_not_that_of_the_next_search(study_facts, make_result):
+    record = RunRecord.of(*study_facts, [make_result(0, state=TrialState.COMPLETE)])
+    assert "goal" not in judge(record, Path("x")).next
+    record.end = {"reason": "goal", "counted": 1}
+    assert judge(record, Path("x")).next.endswith("--set goal=null")
+
+
+def test_a_test_of_learning_rates_says_nothing_of_what_mattered(study_facts, make_result):
+    study, data = study_facts
+    rate = {"low": 1e-4, "high": 1.0, "log": True}
+    study["space"] = {"learning_rate": rate, "schedule": ["constant", "cosine", "rising"]}
+
+    def trial(number, score, rate, schedule, **more):
+        return make_result(number, score, config={"learning_rate": rate, "schedule": schedule}, **more)
+
+    usual = [trial(n, 0.5 + 0.3 * (n % 2), 0.001 * (1 + n), ["constant", "cosine"][n % 2]) for n in range(24)]
+    tested = trial(24, 9.0, 1.0, "rising", state=TrialState.PRUNED)
+    without = judge(RunRecord.of(study, data, usual), Path("x")).importance
+    with_it = judge(RunRecord.of(study, data, [*usual, tested]), Path("x")).importance
+    assert without is not None
+    assert without == with_it
