@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import errno
 import os
@@ -103,7 +104,11 @@ def _report(error: Exception, arguments: list[str], code: int, kind: str) -> int
 
 
 def die_by(signal_number: int) -> None:
-    """End as the signal would have ended us, so that shells and supervisors see it."""
+    """End as the signal would have ended us, so that shells and supervisors see it.
+
+    What is to be done at exit is done before, such as deleting temporary folders: a signal's end skips it.
+    """
+    atexit._run_exitfuncs()  # noqa: SLF001 - the only way to do it without ending by it
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             with contextlib.suppress(OSError):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
 
+    from hpsearch.cli.signals import OrderlyEnd
     from hpsearch.run_directory.directory import RunDirectory
     from hpsearch.run_directory.record import RunRecord
     from hpsearch.strategies.babysitter import Babysitter, Step
@@ -226,12 +227,15 @@ def _chart(curves: dict[str, list[float]], allowed: int, width: int) -> list[str
 class Approval:
     """Asks the person at the terminal before each change of the babysitter; a no is noted in the journal."""
 
-    def __init__(self, directory: RunDirectory) -> None:
+    def __init__(self, directory: RunDirectory, signals: OrderlyEnd) -> None:
         self._directory = directory
+        self._signals = signals
 
     def __call__(self, number: int, step: Step) -> bool:
-        """Whether the change may be tried."""
-        if typer.confirm(f"trial {number}: {step}: try it?", default=True, err=True):
+        """Whether the change may be tried; typer.Abort where a signal or the end of the input is the answer."""
+        with self._signals.asking():
+            wanted = typer.confirm(f"trial {number}: {step}: try it?", default=True, err=True)
+        if wanted:
             return True
         self._directory.note([{"event": "refusal", "number": number, "config": step.config}])
         return False
@@ -273,5 +277,8 @@ def write_ledger(directory: RunDirectory, babysitter: Babysitter) -> None:
         "budget": record.study["budget"] | {"trials": None},
         "strategy": record.study["strategy"] | {"planned": None},
     }
-    ledger = {"study": study, "data_sha256": record.data["sha256"], "steps": babysitter.ledger}
+    steps = babysitter.ledger
+    if record.maximize:  # strategies know scores that are better when smaller
+        steps = [step | {"score": step["score"] and -step["score"]} for step in steps]
+    ledger = {"study": study, "data_sha256": record.data["sha256"], "steps": steps}
     write_atomically(directory.folder / LEDGER, strict_yaml.dump(ledger).encode())

@@ -6,10 +6,13 @@ import functools
 import math
 import shlex
 import shutil
+import signal
 import sys
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
+
+import typer
 
 from hpsearch.cli.planning import ENDLESS
 from hpsearch.cli.printing import Format, counted
@@ -18,7 +21,7 @@ from hpsearch.cli.signals import OrderlyEnd
 from hpsearch.errors import ClusterError, ConfigError, GoalMissedError, NoValidTrialError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from hpsearch.cli.panda import LedgerKeeper, PandaView
     from hpsearch.cli.planning import Plan
@@ -177,10 +180,14 @@ class SearchRun:
                 with self._executor(directory, idle=idle) as executor:
                     time_for_finals = self._time_for_finals(directory, executor.slots)
                     self._stop = replace(stop, reserved=time_for_finals)
-                    observer = self._observer(progress, directory)
+                    observer = self._observer(progress, directory, signals)
                     study = Study(directory, plan.strategy, self._numbers, self._stop, self._cost, plan.pruner)
+                    search = functools.partial(study.run, executor, observer, functools.partial(self._keep, directory))
                     try:
-                        self._reason = study.run(executor, observer, lambda result: self._keep(directory, result))
+                        self._reason = search()
+                    except typer.Abort:  # the answer to a question
+                        signals.received = signals.received or signal.SIGINT
+                        self._reason = search()  # which ends at once, in order
                     finally:
                         progress.close()
                     if observer is not progress:
@@ -324,7 +331,9 @@ class SearchRun:
 
         return PandaView(directory, plan.strategy, total, plan.data.target_sd, self._stop.interrupted)
 
-    def _observer(self, view: Progress | PandaView, directory: RunDirectory) -> Progress | PandaView | LedgerKeeper:
+    def _observer(
+        self, view: Progress | PandaView, directory: RunDirectory, signals: OrderlyEnd
+    ) -> Progress | PandaView | LedgerKeeper:
         """The view, or for the babysitter one that keeps its ledger too."""
         from hpsearch.strategies.babysitter import Babysitter
 
@@ -336,7 +345,7 @@ class SearchRun:
         for config in directory.record.refused:
             babysitter.refuse(config)
         if self._interactive:
-            babysitter.approve = Approval(directory)
+            babysitter.approve = Approval(directory, signals)
         return LedgerKeeper(view, directory, babysitter)
 
     def _watch(self, trial: Trial, training: Any) -> bool | None:
@@ -381,7 +390,9 @@ class SearchRun:
         save_shared(self._plan.data_of(repeat), directory.shared_data / str(repeat))
 
     def _keep(self, directory: RunDirectory, result: TrialResult) -> None:
-        """Save the model of the best trial so far."""
+        """Save the model of the best trial so far, if its weights are there; else it is made at the end."""
+        if result.weights is None:
+            return
         from hpsearch.model import Model
         from hpsearch.run_directory.directory import MODEL, SINGLE
 
@@ -430,11 +441,7 @@ class SearchRun:
         failed = len(failures)
         winner = record.best()
         if winner is None:
-            unscored = "no dev score is a finite number" if results else "none was finished in time"
-            first = results[failures[0]].error if failures else unscored
-            raise NoValidTrialError(
-                f"{self._folder}: no trial has a score ({failed} of {len(results)} failed: {first})"
-            )
+            raise NoValidTrialError(f"{self._folder}: no trial has a score ({self._why_none(results, failures)})")
         print_best(self._folder, record, form)
         if not self._quiet:
             self._say_next(winner)
@@ -445,6 +452,16 @@ class SearchRun:
             reached = winner.metrics[f"dev_{study.metric}"]
             wanted = "none was given" if study.goal is None else f"{study.goal:g} was not reached"
             raise GoalMissedError(f"--require-goal: {wanted}; the best dev {study.metric} is {reached:.6g}")
+
+    def _why_none(self, results: Mapping[int, TrialResult], failures: Sequence[int]) -> str:
+        """Why no trial is there to be chosen."""
+        if not results:
+            return "none was finished in time"
+        if failures:
+            return f"{len(failures)} of {len(results)} failed: {results[failures[0]].error}"
+        if "rising" in (result.config.get("schedule") for result in results.values()):
+            return "schedule: rising is a test of learning rates, whose networks are not to be used"
+        return f"all {len(results)} were stopped before their end; --no-prune in a new run trains them to it"
 
     def _say_next(self, winner: TrialResult) -> None:
         from hpsearch.diagnosis.bounds import widened

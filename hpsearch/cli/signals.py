@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import FrameType
     from typing import Self
 
@@ -24,6 +26,7 @@ class OrderlyEnd:
     def __init__(self) -> None:
         self.received: int | None = None
         self._before: dict[int, object] = {}
+        self._asking = False
 
     def __enter__(self) -> Self:
         for number in HANDLED if threading.current_thread() is threading.main_thread() else ():
@@ -35,8 +38,19 @@ class OrderlyEnd:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    @contextlib.contextmanager
+    def asking(self) -> Iterator[None]:
+        """While a person is asked something, which nothing but an exception ends before the answer."""
+        self._asking = True
+        try:
+            yield
+        finally:
+            self._asking = False
+
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self.received is not None:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
         self.received = number
+        if self._asking:
+            raise KeyboardInterrupt

@@ -8,8 +8,10 @@ loaded; the data are files that all of them map, so they lie in memory once.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter, deque
@@ -37,6 +39,8 @@ START_ATTEMPTS = 5
 START_SECONDS = 120.0  # the first one may wait for the engine to be loaded, on a busy machine
 GRACE_SECONDS = 1.0  # a worker ends its own trial at the timeout; only one that hangs is killed
 SHORT_SECONDS = 0.1  # of such trials a worker has the next one waiting: what it might do for an idle one costs no more
+SOCKET_PATH = 103  # bytes that the path of a socket may have on every system
+SOCKET_NAME = len("/pymp-12345678/listener-12345678")
 _STARTING = threading.Lock()
 
 
@@ -236,8 +240,20 @@ class CaviarExecutor(Executor):
 def start_server() -> None:
     """Start the process that workers are forked from; it loads the engine meanwhile. Does nothing if it is there."""
     multiprocessing.set_forkserver_preload(["hpsearch.executors.preload"])
-    with _undisturbed_start():
+    with _undisturbed_start(), _short_temporary_folder():
         forkserver.ensure_running()
+
+
+@contextmanager
+def _short_temporary_folder() -> Iterator[None]:
+    """In which the server's socket can lie: its path has at most SOCKET_PATH bytes, and a TMPDIR may be long."""
+    before = tempfile.tempdir
+    if len(os.fsencode(tempfile.gettempdir())) > SOCKET_PATH - SOCKET_NAME:
+        tempfile.tempdir = "/tmp"  # noqa: S108 - a private folder is made in it
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
 def _kill(worker: _Worker) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from hpsearch.space import Config, Space
 
-RANGE_TEST = {"schedule": "rising", "patience": 0}
+RANGE_TEST = {"schedule": "rising"}
 RANGE_SHARE = 0.25  # of the epochs of a trial
 FEWEST_RANGE_EPOCHS = 12
 SMOOTHING = 0.5
@@ -285,9 +285,16 @@ class _Case:
         if "epochs" in self._space.parameters:
             epochs = self._space.parameters["epochs"].nearest(epochs)
             epochs = min(epochs, self.kept["epochs"])
-        new = {"learning_rate": rate.high, "epochs": epochs}
+        new = {"learning_rate": rate.high, "epochs": epochs, "patience": self._most_patience()}
         config = self.kept | RANGE_TEST | new
         return Step("range", config, changes(self.kept, config), "at which learning rates does the loss fall?")
+
+    def _most_patience(self) -> int:
+        """No early stopping, or what comes nearest to it in the space."""
+        parameter = self._space.parameters.get("patience")
+        if parameter is None or parameter.nearest(0) == 0:
+            return 0
+        return max(parameter.choices) if isinstance(parameter, Categorical) else parameter.high
 
     def _moves(self) -> Iterator[tuple[Move, str]]:
         """Moves and why, the most promising first."""

@@ -5,6 +5,7 @@ import os
 import pty
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -109,6 +110,9 @@ def test_plain_lines_say_what_is_done_and_why(hpsearch):
         (("panda", "wine", "--cluster", "tcp://x:1"), "panda trains in this process"),
         (("panda", "--replay", "nowhere.yaml"), "nowhere.yaml"),
         (("panda", "wine", "--replay", "x.yaml"), "it names its data itself; leave out wine"),
+        (("panda", "wine", "-j", "8"), "--jobs 8: a panda trains one model at a time, in this process"),
+        (("panda", "wine", "--mode", "caviar"), "--mode caviar: a panda trains one model at a time"),
+        (("panda", "wine", "--lag", "16"), "--lag 16: a panda trains one model at a time"),
         (("panda", "wine", "--shard", "1/2"), "panda learns from all results"),
         (("panda", "wine", "--human-error", "5"), "for log_loss it is a share from 0 to 1, such as 0.05"),
     ],
@@ -206,3 +210,30 @@ def test_a_person_is_asked_before_each_change(terminal, tmp_path):
     assert refused[0]["config"] not in tried
     steps = yaml.safe_load((tmp_path / "p/ledger.yaml").read_text())["steps"]
     assert len(steps) == 5
+
+
+@pytest.mark.parametrize("answer", [b"\x03", b"\x04"])
+def test_a_question_can_be_answered_by_the_end_of_the_search(terminal, hpsearch, tmp_path, answer):
+    """Ctrl-C and Ctrl-D: what is there is kept, the change is not refused, and one is told how to go on."""
+    words = ("panda", *SMALL, "-n", 5, "-o", "p", "--interactive")
+    screen, code = terminal(words, [(b"try it? [Y/n]", answer)])
+    assert code == -signal.SIGINT, screen
+    assert "To go on: hpsearch panda" in screen
+    assert events(tmp_path / "p", "end")[-1]["reason"] == "interrupted"
+    assert not events(tmp_path / "p", "refusal")
+    assert hpsearch("panda", *SMALL, "-n", 5, "-o", "p")[0] == 0
+    assert hpsearch("panda", *SMALL, "-n", 5, "-o", "whole")[0] == 0
+    assert Path("p/trials.csv").read_bytes() == Path("whole/trials.csv").read_bytes()
+
+
+def test_scores_in_the_ledger_are_those_of_the_metric(hpsearch):
+    assert hpsearch("panda", *SMALL, "--metric", "accuracy", "-n", 3, "-o", "p")[0] == 0
+    steps = yaml.safe_load(Path("p/ledger.yaml").read_text(encoding="utf-8"))["steps"]
+    scores = [event["metrics"]["dev_accuracy"] for event in events(Path("p"), "trial")[:2]]
+    assert [step["score"] for step in steps[:2]] == scores
+
+
+def test_patience_from_a_list_does_not_break_the_end(hpsearch):
+    code, _, err = hpsearch("panda", "wine", "--epochs", 10, "-q", "-p", "patience=5,15", "-n", 12, "-o", "p")
+    assert code == 0, err
+    assert hpsearch("report", "p", "-f", "json")[0] == 0

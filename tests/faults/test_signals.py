@@ -3,14 +3,24 @@
 import os
 import random
 import signal
+import tempfile
 import time
+from pathlib import Path
 
-from faults.processes import finish, session, start, tiny_search, views
+import pytest
+from faults.processes import finish, finished_in, session, start, tiny_search, views
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 FIRST_SECONDS = 0.1  # before that Python is not yet with us
 END_SECONDS = 2.0
 GONE_SECONDS = 2.0
+
+
+@pytest.fixture
+def short_folder():
+    """One with a path so short that a socket can lie in it."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        yield Path(folder)
 
 
 def interrupt(words, after, number, *, group, **options):
@@ -50,6 +60,32 @@ def test_signals_at_any_moment(tmp_path, often, seen):
         assert views(folder) == views(tmp_path / "whole")
     assert ends > times // 3
     seen("SIGINT, SIGTERM, SIGHUP at any moment", f"{times} sent, {ends} ends by them, none left, files as undisturbed")
+
+
+def test_what_was_temporary_is_gone_after_an_end_by_a_signal(tmp_path, short_folder):
+    """The folder of the processes' socket, and the engine's where no other could be written."""
+    nowhere = tmp_path / "file"
+    nowhere.touch()
+    usual = {name: value for name, value in os.environ.items() if not name.startswith("HPSEARCH_")}
+    environment = usual | {"TMPDIR": str(short_folder), "XDG_CACHE_HOME": str(nowhere)}
+    process = start(tiny_search(tmp_path, 100_000)("run", "-j", 2), env=environment)
+    deadline = time.monotonic() + 120
+    while len(finished_in(tmp_path / "run" / "journal.jsonl")) < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert len(list(short_folder.iterdir())) == 2
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=20)
+    assert process.returncode == -signal.SIGTERM
+    assert list(short_folder.iterdir()) == []
+
+
+def test_a_folder_for_temporary_files_may_have_a_long_path(tmp_path):
+    """Longer than the path of a socket can be, and it is left empty."""
+    long = tmp_path / ("long" * 30)
+    long.mkdir()
+    finish(tiny_search(tmp_path, 3)("run", "-j", 2), env=os.environ | {"TMPDIR": str(long)})
+    assert list(long.iterdir()) == []
 
 
 def test_a_signal_while_the_engine_is_compiled(tmp_path, often, seen):

@@ -209,6 +209,16 @@ def test_the_range_test_stays_in_the_space_and_within_the_budget(epochs):
     panda.space.encode(test)
 
 
+@pytest.mark.parametrize(("patience", "most"), [([5, 15], 15), ([0, 5], 0), ({"low": 3, "high": 9}, 9), (7, 0)])
+def test_the_range_test_has_all_the_patience_that_the_space_allows(patience, most):
+    """A choice that is not in the list could not be drawn, nor guessed from, at the end."""
+    panda = babysitter(SPEC | {"patience": patience})
+    test = live(panda, bowl, 3)[2]
+    assert test["schedule"] == "rising"
+    assert test["patience"] == most
+    panda.space.encode(test)
+
+
 def test_rates_of_a_list_are_not_tested_but_tried_one_by_one():
     panda = babysitter(SPEC | {"learning_rate": [0.001, 0.01, 0.03]})
     configs = live(panda, bowl, 30)
