@@ -131,6 +131,7 @@ class FinalModel:
                 size=self._votes, seed=self._seed, should_stop=lambda: stop.reason() is not None,
             )  # fmt: skip
         except AbandonedError:
+            self._say("time is up: the winner is used alone")
             return
         voters = [{"trial": keys[place][0], "repeat": keys[place][1], "votes": n} for place, n in choice.votes.items()]
         known = math.isfinite(choice.gain) and math.isfinite(choice.error)
@@ -191,14 +192,14 @@ class FinalModel:
         """Put the networks into model/, and beside several the winner alone into model/single."""
         folder = self._directory.folder
         members, alone = self._wanted(winner)
-        if not self._have([*members, *alone], train):
+        if not self._have([*members, *alone], train) or not self._trained.keys() >= {*members, *alone}:
             saved = saved_identity(folder / MODEL)
             if saved is not None and saved[0] == winner:
                 return  # better than nothing, and the next start makes it whole
             members = alone = {(winner, 0, 0): 1}
             self._train_once_more(winner)
-        if lost := [key for key in (*members, *alone) if key not in self._trained]:
-            raise RunError(f"{folder}: trial {lost[0][0]}, trained once more, did not come out as it did before")
+        if any(self._trained[key].weights is None for key in members):
+            raise RunError(f"{folder}: trial {winner}, trained once more, did not come out as it did before")
         shutil.rmtree(folder / SINGLE, ignore_errors=True)
         self._model(winner, members).save(folder / MODEL)
         if members != alone:

@@ -234,7 +234,8 @@ class Space:
         parameter = self.parameters[name]
         if isinstance(parameter, Categorical):
             return value in parameter.choices
-        return isinstance(value, int | float) and parameter.low <= value <= parameter.high
+        inside = isinstance(value, int | float) and parameter.low <= value <= parameter.high
+        return inside and (parameter.size is None or parameter.nearest(value) == value)
 
     def _parents_first(self) -> tuple[str, ...]:
         order: list[str] = []

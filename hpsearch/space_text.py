@@ -212,10 +212,13 @@ def spec_from_space(space: Space) -> dict[str, Any]:
     implied = _implied(space.parameters, space.constants, said)
     for name, condition in space.conditions.items():
         if condition != implied.get(name):
-            spec[name]["when"] = {
-                parent: values[0] if len(values) == 1 else list(values) for parent, values in condition.items()
-            }
+            spec[name]["when"] = {parent: _one_or_all(values) for parent, values in condition.items()}
     return {name: _shortest(name, one) for name, one in spec.items()}
+
+
+def _one_or_all(values: tuple[Any, ...]) -> Any:
+    """A single value alone, unless it would be read as several, being a list."""
+    return values[0] if len(values) == 1 and not isinstance(values[0], list) else list(values)
 
 
 def _shortest(name: str, one: dict[str, Any]) -> Any:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from hpsearch.engine.network import Network
+
 CURVE_DIGITS = 7
 DEV_LOSS, DEV_METRIC = 1, 3  # their places in engine.layout.CURVES
 SCALED_METRICS = ("rmse", "mae")  # in units of the target, while the engine works on the standardised one
@@ -67,10 +69,10 @@ class TrialResult:
     metrics: `dev_<metric>` and `train_<metric>` at the best epoch, smaller names as in reported_metrics.
     curves: one list for each of engine.layout.CURVES. health: `epochs` in which the layers were looked at, and for each
     of engine.layout.HEALTH a list of one value per layer for each of them. weights: flat vector of the best epoch.
-    reports: the best score so far at each rung of the study, infinity at those behind the epoch at
-    which it was stopped or failed. survived: epochs at whose end it went on. epoch_updates,
-    epoch_flop: of one epoch. These three and the weights are not kept in the journal. refit_epochs: as of its trial;
-    its weights are then those of the last epoch, and its dev scores are of rows that it was trained on.
+    reports: the best score so far at each rung of the study, infinity at those behind the epoch at which it was stopped
+    or failed. survived: epochs at whose end it went on. epoch_updates, epoch_flop: of one epoch. These three are not
+    kept in the journal once a result counts, the weights never. refit_epochs: as of its trial; its weights are then
+    those of the last epoch, and its dev scores are of rows that it was trained on.
     """
 
     number: int
@@ -162,6 +164,25 @@ def reported_metrics(task: str, metric: str) -> list[str]:
     return [metric, *(name for name in TASK_METRICS[task] if name != metric)]
 
 
+def _network(trial: Trial, data: SearchData, settings: TrialSettings, inputs: int) -> Network:
+    from hpsearch.engine.network import Network  # noqa: PLC0415
+    from hpsearch.seeds import Purpose, stream_key  # noqa: PLC0415
+
+    streams = (Purpose.INIT, Purpose.SHUFFLE, Purpose.DROPOUT, Purpose.AUGMENT)
+    own: dict[str, Any] = {"patience": 0} if trial.refit_epochs else {}
+    if settings.metric in SCALED_METRICS and "min_delta" in trial.config:
+        own["min_delta"] = trial.config["min_delta"] / data.target_sd
+    return Network(
+        trial.config | own,
+        n_inputs=inputs,
+        n_outputs=data.n_outputs,
+        task=data.task,
+        metric=settings.metric,
+        keys=tuple(stream_key(settings.seed, trial.number, purpose, trial.repeat) for purpose in streams),
+        image_shape=data.image_shape,
+    )
+
+
 def run_trial(trial: Trial, data: SearchData, settings: TrialSettings, watch: Watcher | None = None) -> TrialResult:
     """Train and judge one configuration; a network that fails makes a FAIL with its reason, never an exception.
 
@@ -169,27 +190,16 @@ def run_trial(trial: Trial, data: SearchData, settings: TrialSettings, watch: Wa
     """
     # The engine takes a second to load, and commands that only read results need none.
     from hpsearch.engine.hyperparameters import normalization  # noqa: PLC0415
-    from hpsearch.engine.network import Network, Training, start_engine  # noqa: PLC0415
+    from hpsearch.engine.network import Training, start_engine  # noqa: PLC0415
     from hpsearch.engine.sparse import sparse_inputs  # noqa: PLC0415
     from hpsearch.memory import memory_limit  # noqa: PLC0415
-    from hpsearch.seeds import Purpose, stream_key  # noqa: PLC0415
 
     start_engine()
     began = time.time()
     clock = time.perf_counter()
-    streams = (Purpose.INIT, Purpose.SHUFFLE, Purpose.DROPOUT, Purpose.AUGMENT)
-    keys = tuple(stream_key(settings.seed, trial.number, purpose, trial.repeat) for purpose in streams)
     normalize = normalization(trial.config)
     train, dev = data.part("train", normalize), data.part("dev", normalize)
-    network = Network(
-        trial.config | ({"patience": 0} if trial.refit_epochs else {}),
-        n_inputs=train.inputs.shape[1],
-        n_outputs=data.n_outputs,
-        task=data.task,
-        metric=settings.metric,
-        keys=keys,
-        image_shape=data.image_shape,
-    )
+    network = _network(trial, data, settings, train.inputs.shape[1])
     result = TrialResult(
         trial.number,
         trial.config,

@@ -52,6 +52,7 @@ class Progress:
         self._metric = metric
         self._unit = unit
         self._failures = 0
+        self._best = ""
         self._said = time.monotonic()
         self._said_done = done
         self._epoch = 0
@@ -79,29 +80,31 @@ class Progress:
             if self._failures <= SHOWN_FAILURES:
                 more = "; further failures: see `hpsearch show`" if self._failures == SHOWN_FAILURES else ""
                 self.line(f"trial {result.number} failed: {result.error}{more}")
-        best_so_far = (
+        self._best = (
             f"best {self._metric} {readable(best.metrics[f'dev_{self._metric}'])} (trial {best.number})" if best else ""
         )
         if self._bar is not None:
-            self._bar.set_postfix_str(best_so_far, refresh=False)
+            self._bar.set_postfix_str(self._best, refresh=False)
             self._bar.update(1)
-        elif self._style is ProgressStyle.PLAIN and self._is_due():
-            standing = "" if self._unit != "trials" else f", {best_so_far or 'none with a score yet'}"
-            of_all = "" if self._total is None else f" of {self._total}"
-            self.line(f"{self._done}{of_all} {self._unit}{standing}")
-            self._said, self._said_done = time.monotonic(), self._done
-
-    def _is_due(self) -> bool:
-        return (
-            self._done == self._total
-            or time.monotonic() - self._said > PLAIN_SECONDS
-            or (self._total is not None and self._done - self._said_done >= PLAIN_SHARE * self._total)
-        )
+        elif self._done == self._total or (
+            self._total is not None and self._done - self._said_done >= PLAIN_SHARE * self._total
+        ):
+            self._say_how_far()
+        else:
+            self.tick()
 
     def tick(self) -> None:
-        """Let the clock of the bar move."""
+        """Let the clock of the bar move, or say that the search is alive if nothing was said for long."""
         if self._bar is not None:
             self._bar.refresh()
+        elif time.monotonic() - self._said > PLAIN_SECONDS:
+            self._say_how_far()
+
+    def _say_how_far(self) -> None:
+        standing = "" if self._unit != "trials" else f", {self._best or 'none with a score yet'}"
+        of_all = "" if self._total is None else f" of {self._total}"
+        self.line(f"{self._done}{of_all} {self._unit}{standing}")
+        self._said, self._said_done = time.monotonic(), self._done
 
     def watch(self, trial: Trial, training: Any) -> None:
         """Show the epochs of the one trial that runs (panda)."""

@@ -201,7 +201,9 @@ HYPERPARAMETERS: dict[str, Hyperparameter] = {
     "patience": Hyperparameter(
         int, 15, "epochs without a better dev score before the end; 0: never", low=0, high=1_000_000
     ),
-    "min_delta": Hyperparameter(float, 0.0, "what counts as a better dev score", low=0),
+    "min_delta": Hyperparameter(
+        float, 0.0, "by how much a dev score must be better to count, in the metric's unit", low=0
+    ),
     "l2": Hyperparameter(float, 0.0, "lambda of the penalty lambda / (2 m) * sum of squared weights", low=0, high=1e6),
     "l1": Hyperparameter(float, 0.0, "lambda of the penalty lambda / m * sum of absolute weights", low=0, high=1e6),
     "weight_decay": Hyperparameter(

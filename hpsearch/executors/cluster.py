@@ -181,6 +181,8 @@ class ClusterExecutor(Executor):
         for result in outcome.results:
             result.worker = place
             self._pace.note(result.seconds)
+        done = {result.key for result in outcome.results}
+        self._waiting.extendleft(trial for trial in reversed(trials) if trial.key not in done)  # it was asked to go
         return outcome.results
 
     def _take_error(self, trials: tuple[Trial, ...], error: BaseException) -> list[TrialResult]:

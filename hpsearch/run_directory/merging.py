@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hpsearch.errors import RunError
+from hpsearch.config import load_study
+from hpsearch.errors import HpsearchError, RunError
 from hpsearch.run_directory.directory import WEIGHTS, differences, open_run
 from hpsearch.run_directory.record import JOURNAL, RunRecord
 from hpsearch.run_directory.weights import KeptWeights
@@ -46,7 +47,9 @@ def merge(folders: Sequence[Path], out: Path, provenance: dict[str, Any]) -> Mer
             if home.setdefault(number, place) != place:
                 _check_same(number, (folders[home[number]], records[home[number]]), (folders[place], record))
                 repeated.add(number)
-    study = max((record.study for record in records), key=lambda study: study["budget"]["trials"] or 0)
+    asked = [_trials(folder, record) for folder, record in zip(folders, records, strict=True)]
+    study = records[0].study
+    study = study | {"budget": study["budget"] | {"trials": max((n for n in asked if n), default=None)}}
     keep = study.get("ensemble", {}).get("top", 0)
     with open_run(out, study, records[0].data, provenance, earlier=records[0].earlier, keep=keep) as directory:
         numbers = sorted(home)
@@ -61,6 +64,14 @@ def merge(folders: Sequence[Path], out: Path, provenance: dict[str, Any]) -> Mer
             directory.weights.offer(key, directory.record.scores[number], weights)
         directory.finish("merged", len(numbers) if numbers == [*range(len(numbers))] else numbers)
     return Merged(len(numbers), len(repeated))
+
+
+def _trials(folder: Path, record: RunRecord) -> int | None:
+    """How many trials were asked for when the run went on last: its journal has the number that it began with."""
+    try:
+        return load_study(folder / "study.yaml", {}).budget.trials
+    except HpsearchError:
+        return record.study["budget"]["trials"]
 
 
 def _check_same(number: int, first: tuple[Path, RunRecord], second: tuple[Path, RunRecord]) -> None:

@@ -326,6 +326,7 @@ def test_what_voting_gains_may_not_be_known(hpsearch, monkeypatch):
 
 def test_a_network_that_comes_out_otherwise_is_no_defect(hpsearch, voted, monkeypatch):
     """As on another processor, on which a training may diverge that did not here."""
+    from hpsearch import final_model
     from hpsearch.executors import panda
     from hpsearch.executors.base import failed
 
@@ -333,6 +334,7 @@ def test_a_network_that_comes_out_otherwise_is_no_defect(hpsearch, voted, monkey
     shutil.rmtree("r/weights")
     shutil.rmtree("r/model")
     monkeypatch.setattr(panda, "run_trial", lambda trial, *rest: failed(trial, "diverged", rest[1]))
+    monkeypatch.setattr(final_model, "run_trial", lambda trial, *rest: failed(trial, "diverged", rest[1]))
     code, _, err = hpsearch(*command, "--mode", "panda", "-q")
     assert code == 2
     assert "trained once more, did not come out as it did before" in err.splitlines()[-1]
@@ -390,3 +392,17 @@ def test_a_repaired_run_has_a_winner_although_a_finalist_is_lost(hpsearch, voted
         assert hpsearch("best", "r")[0] == 0
         assert hpsearch(*command)[0] == 0
         assert contents("r") == before
+
+
+def test_a_winner_that_this_time_takes_too_long_is_trained_without_a_limit(hpsearch, voted, monkeypatch):
+    """It had just been fast enough; its weights are lost, and the machine is busy now."""
+    from hpsearch.executors import panda
+    from hpsearch.executors.base import failed
+
+    command, *_ = voted
+    shutil.rmtree("r/weights")
+    shutil.rmtree("r/model")
+    monkeypatch.setattr(panda, "run_trial", lambda trial, *rest: failed(trial, "timeout: longer than 1 s", rest[1]))
+    code, _, err = hpsearch(*command, "--mode", "panda", "-q")
+    assert code == 0, err
+    assert networks()[0]["trial"] == best()["trial"]

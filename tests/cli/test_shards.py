@@ -66,6 +66,17 @@ def test_what_is_lacking_is_run_where_the_parts_were_joined(hpsearch, shards):
     assert Path("all/trials.csv").read_bytes() == Path("whole/trials.csv").read_bytes()
 
 
+def test_shards_that_were_extended_are_merged_to_the_longer_search(hpsearch):
+    for place in (1, 2):
+        assert hpsearch(*RANDOM, "--shard", f"{place}/2", "-o", f"s{place}")[0] == 0
+    assert hpsearch(*RANDOM, "-n", 16, "--shard", "1/2", "-o", "s1")[0] == 0
+    assert hpsearch("merge", "s1", "s2", "-o", "all")[0] == 0
+    code, _, err = hpsearch("random", "all/study.yaml", "-o", "all", "--finalists", 0)
+    assert code == 0
+    assert "going on after 13 of 16 trials" in err
+    assert numbers("all") == [*range(16)]
+
+
 def test_what_stands_in_two_runs_is_taken_once(hpsearch, shards):
     assert hpsearch(*RANDOM, "--shard", "1/1", "-o", "whole")[0] == 0
     code, out, _ = hpsearch("merge", "a", "whole", "-o", "all")

@@ -462,3 +462,32 @@ def test_a_grid_that_only_time_ends_goes_on_after_its_mesh(hpsearch):
     _, out, err = hpsearch("grid", "wine", "--timeout", "3s", "-o", "large", "--dry-run", "-f", "value")
     assert len(out.splitlines()) == 50, "its mesh has more than a thousand points, and there is an end"
     assert "mesh: " in err
+
+
+def test_a_search_that_cannot_learn_ends_with_a_model(hpsearch):
+    """Steps so small that all trials stay worse than a constant prediction: all but the first are stopped."""
+    code, _, err = hpsearch("random", "wine", "-n", 6, "--epochs", 30, "-p", "lr=1e-8", "-o", "r", "-q")
+    assert code == 0, err
+    states = pl.read_csv("r/trials.csv")["state"].to_list()
+    assert states == ["COMPLETE", *["PRUNED"] * 5]
+    assert Path("r/model/weights.safetensors").exists()
+
+
+def test_tests_of_learning_rates_leave_nobody_to_choose(hpsearch):
+    code, _, err = hpsearch("random", "wine", "-n", 2, "--epochs", 6, "-p", "schedule=rising", "-o", "r", "-q")
+    assert code == 3
+    assert "schedule: rising is a test of learning rates" in err
+
+
+def test_what_counts_as_better_is_in_the_unit_of_the_target(hpsearch):
+    table = "\n".join(["x,y", *(f"{i % 17},{1000 + 12 * (i % 17)}" for i in range(200))])
+    Path("t.csv").write_text(table, encoding="utf-8")
+    small = ("random", "t.csv", "-n", 1, "--epochs", 20, "-p", "patience=4", "-p", "layers=0", "-q", "--finalists", 0)
+    for delta, folder in ((0, "a"), (0.05, "b"), (500, "c")):
+        assert hpsearch(*small, "-p", f"min_delta={delta}", "-p", "lr=0.05", "-o", folder)[0] == 0
+    rows = {name: pl.read_csv(f"{name}/trials.csv").row(0, named=True) for name in "abc"}
+    assert (rows["c"]["best_epoch"], rows["c"]["epochs"]) == (1, 5), (
+        "a step of 500 is none of a target with an sd of 59"
+    )
+    assert rows["b"]["best_epoch"] > 5
+    assert rows["b"]["epochs"] <= rows["a"]["epochs"]

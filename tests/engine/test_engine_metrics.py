@@ -96,3 +96,11 @@ def test_area_of_equal_scores_is_a_half():
 def test_metrics_of_each_task_only():
     assert METRIC["classification"] in outputs_as_given("classification", [[0, 1]], [1])[1]
     assert set(outputs_as_given("regression", [[0], [1]], [1, 2])[1]) == {"rmse", "mae", "r2"}
+
+
+@pytest.mark.parametrize("value", [0.0, -0.7123, 3.0e4, 1e-20])
+@pytest.mark.parametrize("rows", [1, 7, 1000])
+def test_r2_of_equal_values_is_none(value, rows):
+    """However their sums are rounded."""
+    found = outputs_as_given("regression", np.linspace(-1, 1, rows)[:, None], np.full(rows, value))[1]
+    assert "r2" not in found

@@ -2,6 +2,7 @@
 
 import gc
 import threading
+from dataclasses import replace
 
 import pytest
 from executors.dask_processes import Cluster
@@ -42,6 +43,23 @@ def test_trials_that_are_short_go_out_many_at_a_time(clustered, undisturbed):
         found = by_number(gather(executor, trials))
         assert found == undisturbed(trials)
         assert executor._batches < 60
+
+
+def test_what_a_worker_did_not_come_to_before_it_was_sent_away_is_run_elsewhere(clustered, undisturbed):
+    """It ends in good order, with the results that it has."""
+    trials = [Trial(number, SHORT[number % 3].config) for number in range(120)]
+    with clustered() as executor:
+        take, cut = executor._take, []
+
+        def take_a_part(number, batch, outcome):
+            if len(batch) > 1 and len(cut) < 3:
+                cut.append(number)
+                outcome = replace(outcome, results=outcome.results[:1])
+            return take(number, batch, outcome)
+
+        executor._take = take_a_part
+        assert by_number(gather(executor, trials)) == undisturbed(trials)
+        assert len(cut) == 3
 
 
 def test_a_scheduler_is_found_by_its_file(dask_cluster, shared_wine, expected):

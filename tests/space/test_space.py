@@ -133,6 +133,30 @@ def test_conditions_must_hang_together():
         Space({"a": Int(1, 2), "b": Int(1, 2)}, {}, {"a": {"b": (1,)}, "b": {"a": (1,)}})
 
 
+@pytest.mark.parametrize(
+    ("parent", "value", "possible"),
+    [
+        (Int(16, 256, scale="pow2"), 100, False),
+        (Int(16, 256, scale="pow2"), 64, True),
+        (Int(1, 9, step=4), 3, False),
+        (Int(1, 9), 3.5, False),
+        (Float(0.0, 0.5, step=0.1), 0.15, False),
+        (Float(0.0, 0.5, step=0.1), 0.3, True),
+        (Float(0.0, 0.5), 0.15, True),  # a mesh or a configuration that is given may have it
+        (Float(0.0, 0.5), 0.6, False),
+    ],
+)
+def test_conditions_can_hold(parent, value, possible):
+    def make():
+        return Space({"a": Int(1, 2), "b": parent}, {}, {"a": {"b": (value,)}})
+
+    if possible:
+        assert make().conditions
+    else:
+        with pytest.raises(ConfigError, match="never a value"):
+            make()
+
+
 def test_mesh_has_every_configuration_once():
     mesh = Mesh(conditional(), points=3)
     configs = [mesh[i] for i in range(mesh.size)]

@@ -233,3 +233,16 @@ def test_mistakes_in_a_study(text, named):
         space_from_spec(strict_yaml.parse(text, "here"))
     assert str(caught.value).startswith("space")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hidden: [[64], [64, 32]]\ndropout: {value: [0.2, 0.1], when: {hidden: [[64, 32]]}}",
+        "hidden: [[64], [64, 32]]\nl2: {low: 0, high: 1, when: {hidden: [[64], [64, 32]]}}",
+        "layers: 2\ndropout: {values: [[0.1, 0.3], 0.5]}\nl2: {low: 0, high: 1, when: {dropout: [[0.1, 0.3]]}}",
+    ],
+)
+def test_conditions_on_lists_and_their_way_back(text):
+    space = read(text)
+    assert read(strict_yaml.dump(spec_from_space(space))) == space

@@ -19,6 +19,7 @@ AUC = METRICS.index("auc")
 RMSE = METRICS.index("rmse")
 MAE = METRICS.index("mae")
 R2 = METRICS.index("r2")
+ROUNDING = 1e-12  # of the sum of squared targets: a spread of less is that of the sums' rounding
 
 
 @helper
@@ -108,4 +109,4 @@ def metric_of(metric, tally, n, classes, scores, labels, keys):
     if metric == MAE:
         return tally[ABSOLUTE] / rows
     spread = tally[TARGET_SQUARED] - tally[TARGET] * tally[TARGET] / rows
-    return 1.0 - tally[SQUARED] / spread if spread > 0 else np.nan
+    return 1.0 - tally[SQUARED] / spread if spread > ROUNDING * tally[TARGET_SQUARED] else np.nan
