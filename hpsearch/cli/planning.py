@@ -77,6 +77,7 @@ def make_plan(
     Says what it took the data for. Raises ConfigError, DataError, RunError, each of one line.
     """
     from hpsearch.config import first_configuration, load_study, resolve, wanted_normalizations
+    from hpsearch.cost import most_flop
     from hpsearch.data.dataset import load_dataset
     from hpsearch.finals import FEW_ROWS
     from hpsearch.run_directory.directory import begun_run
@@ -84,6 +85,7 @@ def make_plan(
     from hpsearch.space_text import spec_from_text
     from hpsearch.strategies import make_strategy
     from hpsearch.strategies.base import GivenStrategy
+    from hpsearch.trial import Trial
 
     is_study = source.endswith((".yaml", ".yml"))
     study = load_study(Path(source) if is_study else None, ({} if is_study else {"data.source": source}) | overrides)
@@ -129,7 +131,13 @@ def make_plan(
     best, best_score, _ = min(results, key=lambda result: result[1], default=({}, math.inf, None))
     space = study.search_space()
     first = best if best_score < math.inf else first_configuration(space, train_rows)
-    strategy = make_strategy(space, study.seed, first, **study.strategy.model_dump())
+    strategy = make_strategy(
+        space,
+        study.seed,
+        first,
+        cost=lambda config: most_flop(Trial(0, config), data, study.metric, train_rows),
+        **study.strategy.model_dump(),
+    )
     strategy.begin_with(results)
     pruner = _pruner(study, constant[study.metric])
     return Plan(folder, study, data, strategy, pruner, few_rows, load_seconds, earlier, constant)

@@ -6,6 +6,7 @@ import math
 from bisect import insort
 from collections import deque
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from hpsearch.strategies.sobol import SobolSequence
 from hpsearch.surrogate import Surrogate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from hpsearch.space import Config, Space
     from hpsearch.strategies.base import Told
@@ -31,6 +32,7 @@ ELITE, FEWEST, MOST = 0.1, 2, 25  # share of the results that are parents, but n
 WIDTH = 0.3  # sd of a step, of a side's length, were there no parents
 LEAST_STEP = 0.6  # sd of a step, of the distance to the next value
 OTHER_CHOICE = 0.5  # share of the categories that are drawn anew
+MOST_SORTED = 64  # points to begin with
 THRIFTY = 100  # results after which thrift is half of what it was
 ATTEMPTS = 5  # each with steps twice as wide, to find offspring that was not tried yet
 
@@ -75,15 +77,24 @@ class EvolutionStrategy(Strategy):
     through the noise of single scores what a parent's own score cannot tell. Where time is short and not trials,
     `thrift` prefers what is about as good and trains sooner, for more is found by many such trials (in the spirit of
     expected improvement per second; Snoek et al. 2012, section 3.2). The more trials there was time for, the less it
-    counts, as where costs are cooled (Lee et al. 2020, arXiv 2003.10870).
+    counts, as where costs are cooled (Lee et al. 2020, arXiv 2003.10870). For the same reason the points to begin with
+    are then tried in the order of their `cost`, where that is known beforehand: an early one that does not end in time
+    would keep all that come after it from counting.
     """
 
     def __init__(
-        self, space: Space, seed: int, lag: int, defaults: Mapping[str, Any], options: EvolutionOptions
+        self,
+        space: Space,
+        seed: int,
+        lag: int,
+        defaults: Mapping[str, Any],
+        options: EvolutionOptions,
+        cost: Callable[[Config], float] | None = None,
     ) -> None:
         super().__init__(space, seed, lag)
         self._defaults = defaults
         self._options = options
+        self._cost = cost if options.thrift else None
         self._unordered = np.array(space.categories) > 0
         self._cells = np.array(space.cells, int)
         self._cell = np.where(self._cells > 0, 1 / np.maximum(self._cells, 1), 0.0)  # its length
@@ -147,8 +158,17 @@ class EvolutionStrategy(Strategy):
         return self._first_new(number, (self.space.decode(point.tolist()) for point in points))
 
     def _start(self, number: int) -> Iterator[np.ndarray]:
-        yield self._sequence[self.earlier + number - 1]
+        yield self._cheap_first[number - 1] if number <= len(self._cheap_first) else self._point(number)
         yield from self._rng(number).random((4 * ATTEMPTS, self.space.dimensions))
+
+    def _point(self, number: int) -> np.ndarray:
+        return self._sequence[self.earlier + number - 1]
+
+    @cached_property
+    def _cheap_first(self) -> list[np.ndarray]:
+        """The points for trial 1 and those after it, where they are to come in the order of their cost."""
+        points = [self._point(n) for n in range(1, min(self._first_after(DESIGN), MOST_SORTED)) if self._cost]
+        return sorted(points, key=lambda point: self._cost(self.space.decode(point.tolist())))
 
     def _children(self, number: int) -> Iterator[np.ndarray]:
         """Places of the offspring for trial `number`, the most promising first.

@@ -84,7 +84,7 @@ STRATEGIES = {
     "grid": {"name": "grid"},
     "mesh": {"name": "grid", "rounds": 0},
     "evolve": {"name": "evolve"},
-    "thrifty": {"name": "evolve", "thrift": 0.5},
+    "thrifty": {"name": "evolve", "thrift": 0.5, "cost": lambda config: zlib.crc32(json.dumps(config).encode())},
     "classical": {"name": "evolve", "offspring": 1, "crossover": 0.5, "elite": 10, "selection": 3, "mutation": 0.1},
 }
 ADAPTIVE = ("random", "densify", "grid", "evolve", "thrifty", "classical")

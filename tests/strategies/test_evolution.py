@@ -169,6 +169,24 @@ def test_what_is_cheap_comes_first_where_cost_counts():
     assert abs(first[1e-9]) < 0.1
 
 
+def test_the_points_to_begin_with_come_in_the_order_of_their_cost_where_that_counts():
+    """The same points, and the default configuration before them."""
+
+    def start(**options):
+        strategy = make(MIXED, "evolve", **options)
+        return [strategy.ask(number) for number in range(FIRST_CHILD)]
+
+    def cost(config):
+        return config["layers"] * config["units"] ** 2
+
+    plain, ordered = start(), start(thrift=0.5, cost=cost)
+    assert plain[0] == ordered[0]
+    assert sorted(map(repr, plain)) == sorted(map(repr, ordered))
+    costs = [cost(config) for config in ordered[1:]]
+    assert costs == sorted(costs) != [cost(config) for config in plain[1:]]
+    assert start(thrift=0.0, cost=cost) == plain == start(thrift=0.5)
+
+
 def test_the_more_results_there_are_the_less_their_cost_counts():
     strategy = make(CUBE, "evolve", lag=5, thrift=3.0)
     places = np.random.default_rng(0).random((400, 6))
