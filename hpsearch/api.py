@@ -8,7 +8,8 @@ import io
 import multiprocessing
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from decimal import Decimal
 from functools import cached_property
 from math import isnan
@@ -23,6 +24,7 @@ from hpsearch.cli.planning import make_plan, trial_numbers
 from hpsearch.cli.progress import ProgressStyle
 from hpsearch.cli.running import InterruptedBySignalError, Mode, SearchRun, where_to_run
 from hpsearch.data.csv_files import typed
+from hpsearch.data.reading import sha256
 from hpsearch.errors import ConfigError, NoValidTrialError, RunError
 from hpsearch.files import make_folder, write_atomically
 from hpsearch.model import Model
@@ -81,10 +83,11 @@ def search(
     if multiprocessing.current_process().daemon:
         raise ConfigError("search: a daemonic process, as those of a Pool, may start no others; use an executor's")
     began = time.monotonic()
+    mode = Mode.PANDA if strategy == "panda" else Mode.CAVIAR
+    place = where_to_run(mode, "auto" if n_jobs is None else str(n_jobs), None, mixed=False)
     folder = Path(out) if out is not None else Path("runs") / f"python-{strategy}"
     source = folder.with_name(f"{folder.name}.parquet")
     frame, target = _table(X, y)
-    kept = _put(frame, source, folder, overwrite=overwrite)
     overrides = {
         "strategy.name": strategy,
         "data.target": target,
@@ -95,40 +98,31 @@ def search(
     known = {name: value for name, value in overrides.items() if value is not None}
     style = ProgressStyle(progress)
     quiet = style is ProgressStyle.NONE
-    try:
+    with _beside(folder, frame, source, overwrite=overwrite):
         plan = make_plan(str(source), known, [], folder, overwrite=overwrite, quiet=quiet, verbose=False)
         numbers = trial_numbers(plan.study, plan.strategy)
-    except BaseException:
-        source.unlink() if kept is None else source.write_bytes(kept)  # as it was
-        raise
-    mode = Mode.PANDA if strategy == "panda" else Mode.CAVIAR
-    place = where_to_run(mode, "auto" if n_jobs is None else str(n_jobs), None, mixed=False)
-    run = SearchRun(
-        plan,
-        numbers,
-        place=place,
-        overwrite=overwrite,
-        quiet=quiet,
-        command=["python", *sys.argv],
-    )
-    try:
-        run.run(style, began)
-    except InterruptedBySignalError:
-        raise KeyboardInterrupt from None
+        command = ["python", *sys.argv]
+        run = SearchRun(plan, numbers, place=place, overwrite=overwrite, quiet=quiet, command=command)
+        try:
+            run.run(style, began)
+        except InterruptedBySignalError:
+            raise KeyboardInterrupt from None
     found = load(folder)
     if found.record.best() is None:
         raise NoValidTrialError(f"{folder}: no trial has a score ({len(found.record.results)} results)")
     return found
 
 
-def _put(frame: pl.DataFrame, source: Path, folder: Path, *, overwrite: bool) -> bytes | None:
-    """Write the table beside the run in `folder`, and return what was there; another run's table is left alone."""
+@contextmanager
+def _beside(folder: Path, frame: pl.DataFrame, source: Path, *, overwrite: bool) -> Iterator[None]:
+    """With the table beside the run in `folder`; it is as it was before if no run of it begins.
+
+    Another run's table is left alone: ConfigError, RunError.
+    """
     content = io.BytesIO()
     frame.write_parquet(content)
     kept = source.read_bytes() if source.exists() else None
-    if kept == content.getvalue():
-        return kept
-    if kept is not None:
+    if kept is not None and kept != content.getvalue():
         begun = begun_run(folder)
         if begun is None or Path(begun.study["data"]["source"]) != source.resolve():
             raise ConfigError(f"{source} is there and belongs to no run in {folder}; choose another out")
@@ -137,7 +131,12 @@ def _put(frame: pl.DataFrame, source: Path, folder: Path, *, overwrite: bool) ->
         RunLock(folder / LOCK).release()  # nobody uses it
     make_folder(source.parent)
     write_atomically(source, content.getvalue())
-    return kept
+    try:
+        yield
+    finally:
+        begun = begun_run(folder)
+        if begun is None or begun.data["sha256"] != sha256(source):
+            source.unlink() if kept is None else source.write_bytes(kept)
 
 
 def load(folder: str | Path) -> Run:

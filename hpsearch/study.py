@@ -114,7 +114,7 @@ class Study:
             if result.number == gapless:  # then all before it were proposed and told, so much need not be kept
                 gapless += 1
                 self._strategy.prepare(gapless)
-        for result in self._directory.held().values() if self._pruner is not None else ():
+        for result in self._directory.held(self._numbers) if self._pruner is not None else ():
             self._hold(result)
 
     def run(self, executor: Executor, observer: Observer, keep: Callable[[TrialResult], None]) -> str:
@@ -166,9 +166,8 @@ class Study:
 
     def _hold_rest(self, arrived: Sequence[TrialResult | RungReport]) -> None:
         """See to it that none of these results is lost while it waits."""
-        for item in arrived:
-            if self._held.get(item.number) is item:
-                self._directory.hold(item)
+        if rest := [item for item in arrived if self._held.get(item.number) is item]:
+            self._directory.hold(rest)
 
     def _settled(self) -> Iterator[TrialResult]:
         """The results that no open decision holds back, cut short where they should have been stopped."""
@@ -190,10 +189,11 @@ class Study:
         last = len(self._numbers) - (few if executor.slots > 1 and len(self._numbers) > 2 * few else 0)
         while self._asked < len(self._numbers) and (self._asked > last or not self._ahead):
             number = self._numbers[self._asked]
-            if number not in self._record.results and number not in self._held:
+            if number not in self._record.results:
                 if not self._strategy.ready(number):
                     break
-                self._ahead.append(Trial(number, self._strategy.ask(number)))
+                trial = Trial(number, self._strategy.ask(number))  # also for what waits: no later one may be the same
+                self._ahead += [] if number in self._held else [trial]
             self._asked += 1
         if not self._ahead:
             return None

@@ -286,4 +286,11 @@ def test_a_search_that_cannot_begin_leaves_no_table(rows, tmp_path):
     """Beside which the next one, of other rows, would be refused."""
     with pytest.raises(ConfigError, match="points"):
         hpsearch.search(*rows, strategy="grid", space={"units": [*range(1, 1500)]}, out=tmp_path / "g", progress="none")
+    with pytest.raises(ConfigError, match="jobs"):
+        hpsearch.search(*rows, **SMALL | {"n_jobs": 5000}, out=tmp_path / "g")
     assert not list(tmp_path.iterdir())
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").touch()
+    with pytest.raises(RunError, match="is not a run directory"):
+        hpsearch.search(*rows, **SMALL, out=tmp_path / "full")
+    assert [path.name for path in tmp_path.iterdir()] == ["full"]

@@ -108,10 +108,10 @@ def die_by(signal_number: int) -> None:
 
     What is to be done at exit is done before, such as deleting temporary folders: a signal's end skips it.
     """
+    signal.signal(signal_number, signal.SIG_DFL)  # another one ends at once
     atexit._run_exitfuncs()  # noqa: SLF001 - the only way to do it without ending by it
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             with contextlib.suppress(OSError):
                 stream.flush()
-    signal.signal(signal_number, signal.SIG_DFL)
     os.kill(os.getpid(), signal_number)

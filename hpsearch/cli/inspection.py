@@ -40,16 +40,23 @@ def show(
     form: FormatOption = Format.TABLE,
     debug: DebugOption = False,  # noqa: ARG001 - read by app.main
 ) -> None:
-    """Print the trials, best first; the failed and those still running last. Works while the search runs."""
+    """Print the trials, best first; the failed and those without a result last. Works while the search runs.
+
+    What waits has ended, and counts when it is known whether it should have been pruned on its way.
+    """
     from hpsearch.run_directory.record import RunRecord
-    from hpsearch.run_directory.results import running_row, trial_columns, trial_row
+    from hpsearch.run_directory.results import open_row, trial_columns, trial_row
+    from hpsearch.trial import TrialState
 
     record = RunRecord.load(run)
     columns = trial_columns(record)
     ranked = record.ranking()
     rest = sorted(record.counted().keys() - set(ranked))
     rows = [trial_row(record, record.results[number], columns) for number in (*ranked, *rest)]
-    rows += [running_row(number, config, columns) for number, config in sorted(record.running.items())]
+    waits = {number: result.config for number, result in record.held.items()}
+    runs = {number: config for number, config in record.running.items() if number not in waits}
+    for state, configs in ((TrialState.WAITING, waits), (TrialState.RUNNING, runs)):
+        rows += [open_row(number, state, config, columns) for number, config in sorted(configs.items())]
     score = f"dev_{record.metric}"
     print_rows(rows[:top], columns, form, value=score, table=_shown_columns(record, columns, rows[:top]))
 

@@ -185,7 +185,7 @@ class SearchRun:
                     search = functools.partial(study.run, executor, observer, functools.partial(self._keep, directory))
                     try:
                         self._reason = search()
-                    except typer.Abort:  # the answer to a question
+                    except (typer.Abort, KeyboardInterrupt):  # the answer to a question
                         signals.received = signals.received or signal.SIGINT
                         self._reason = search()  # which ends at once, in order
                     finally:
@@ -193,7 +193,7 @@ class SearchRun:
                     if observer is not progress:
                         observer.complete()
                     if self._reason in WHY and not self._quiet:
-                        say(f"{WHY[self._reason]} after {self._share_of(len(record.counted()))}")
+                        say(f"{WHY[self._reason]} after {self._share_of(len(record.counted()))}{self._behind()}")
                     self._end(directory, executor, style, stop, time_for_finals)
         if signals.received is not None:
             self._say_how_to_go_on("interrupted")
@@ -226,7 +226,8 @@ class SearchRun:
 
     def _say_how_to_go_on(self, why: str) -> None:
         again = shlex.join(word for word in self._command if word != "--overwrite")
-        say(f"{why}; {len(self._record.results)} results are kept. To go on: {again}")
+        kept = len(self._record.results) + len(self._record.held)
+        say(f"{why}; {kept} results are kept. To go on: {again}")
 
     def _finals(self, directory: RunDirectory, most: int | None = None) -> Finals | None:
         """What is left of the last stage, of at most so many finalists, as things stand; None if nothing is."""
@@ -304,6 +305,15 @@ class SearchRun:
         strategy, last = self._plan.strategy, self._numbers[-1] if self._numbers else 0
         if not idle and how.cluster is None and strategy.lag < min(how.jobs, last) and not strategy.ready(last):
             say(f"warning: only {strategy.lag} of {how} train at a time, by the lag; --lag {how.jobs} in a new run")
+
+    def _behind(self) -> str:
+        """What has ended and does not count, because a trial before it has not, in words."""
+        ended = self._record.counted()
+        behind = len(self._record.results) + len(self._record.held) - len(ended)
+        if self._reason == "goal" or not behind:
+            return ""
+        gap = next(number for number in self._numbers if number not in ended)
+        return f"; {behind} more count once the search goes on and trial {gap} has ended"
 
     def _share_of(self, done: int) -> str:
         """So many of the trials, in words."""
@@ -458,14 +468,15 @@ class SearchRun:
         if not results:
             return "none was finished in time"
         if failures:
-            return f"{len(failures)} of {len(results)} failed: {results[failures[0]].error}"
+            stopped = len(results) - len(failures)
+            others = f"; {stopped} were stopped for being worse than a constant prediction, which --no-prune does not"
+            return f"{len(failures)} of {len(results)} failed: {results[failures[0]].error}{others if stopped else ''}"
         if "rising" in (result.config.get("schedule") for result in results.values()):
             return "schedule: rising is a test of learning rates, whose networks are not to be used"
         return f"all {len(results)} were stopped before their end; --no-prune in a new run trains them to it"
 
     def _say_next(self, winner: TrialResult) -> None:
-        from hpsearch.diagnosis.bounds import widened
-        from hpsearch.report.verdict import limit_of
+        from hpsearch.report.verdict import limit_of, wider
         from hpsearch.report.words import short
 
         limit, space = self._plan.strategy.limit, self._plan.strategy.space
@@ -478,7 +489,7 @@ class SearchRun:
             say(f"space exhausted, {len(self._numbers)} of {limit}")
         if (given := self._plan.study.given()) and wanted is not None and wanted > len(given):
             say(f"there are no more trials than the {len(given)} that are given")
-        for name, text in widened(space, winner.config, self._record.usual()).items():
+        for name, text in wider(self._record, winner).items():
             say(f"the winner's {name} {winner.config[name]:g} is at an end of its range; wider: -p {text}")
         say(short(limit_of(self._record, winner, self._record.yardstick())))
         folder = shlex.quote(str(self._folder))

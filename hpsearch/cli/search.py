@@ -308,9 +308,9 @@ def _from_environment(context: typer.Context, key: str) -> bool:
 def _check_panda(context: typer.Context, *, interactive: bool, replay: Path | None) -> None:
     """Raise ConfigError where flags of the panda cannot be followed, or others not by it."""
     command = context.info_name
-    for name, only in (("mode", Mode.PANDA), ("jobs", "1"), ("lag", 1)) if command == "panda" else ():
+    for name, only in (("mode", [Mode.PANDA]), ("jobs", ["auto", "1"]), ("lag", ["1"])) if command == "panda" else ():
         typed = getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
-        if typed and context.params[name] != only:
+        if typed and str(context.params[name]) not in only:
             raise ConfigError(f"--{name} {context.params[name]}: a panda trains one model at a time, in this process")
     if command != "panda" and (interactive or replay):
         raise ConfigError(f"--{'interactive' if interactive else 'replay'}: it is for panda, not for {command}")

@@ -43,6 +43,8 @@ class OrderlyEnd:
         """While a person is asked something, which nothing but an exception ends before the answer."""
         self._asking = True
         try:
+            if self.received is not None:  # a moment ago
+                raise KeyboardInterrupt
             yield
         finally:
             self._asking = False

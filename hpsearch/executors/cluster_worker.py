@@ -54,7 +54,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Answer:
-    """The results of a batch; None where there are no such data, so that they are to be sent."""
+    """The results of a batch, or of a part if the worker was to go; None where its data are lacking, to be sent."""
 
     machine: Machine
     results: list[TrialResult] | None

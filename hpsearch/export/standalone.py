@@ -211,22 +211,24 @@ ACTIVATIONS = {
 def read(path):
     """The columns of a CSV file, by name, as texts. Commas, semicolons, tabs or bars are between its cells."""
     with open(path, newline="", encoding="utf-8-sig") as file:
-        header = file.readline()
+        header = re.sub(r'"[^"]*("|$)', "", next((line for line in file if line.strip()), ""))
         file.seek(0)
         between = max(",;\t|", key=header.count)
         rows = csv.reader(file, delimiter=between)
-        names = [name.strip() for name in next(rows, [])]
+        names = [name.strip() for name in next((row for row in rows if row), [])]
         cells = []
         for row in rows:
             if row and len(row) != len(names):
                 raise ValueError(f"line {rows.line_num} has {len(row)} cells, the header has {len(names)}")
-            cells += [[plain(cell.strip(), between) for cell in row]] if row else []
-    return {name: [row[place] for row in cells] for place, name in enumerate(names)}
+            cells += [[cell.strip() for cell in row]] if row else []
+    columns = {name: [row[place] for row in cells] for place, name in enumerate(names)}
+    return {name: pointed(column) for name, column in columns.items()} if between == ";" else columns
 
 
-def plain(cell, between):
-    """A cell with the point as its decimal mark, which is a comma in files where no comma is between cells."""
-    return cell.replace(",", ".") if between != "," and re.fullmatch(r"[+-]?\d*,\d+([eE][+-]?\d+)?", cell) else cell
+def pointed(column):
+    """Numbers with a decimal comma as numbers with a point, where a column holds nothing else."""
+    comma = all(is_missing(cell) or re.fullmatch(r"[-+]?\d+(,\d+)?", cell) for cell in column)
+    return [cell.replace(",", ".") for cell in column] if comma else column
 
 
 def write(columns):

@@ -105,11 +105,11 @@ def judge(record: RunRecord, folder: Path, human_error: float | None = None) -> 
     if winner is None:
         return None
     yardstick, counted, space = record.yardstick(human_error), record.counted(), _space(record)
-    limit, bounds = limit_of(record, winner, yardstick), widened(space, winner.config, record.usual())
+    limit, bounds = limit_of(record, winner, yardstick), wider(record, winner)
     baselines = _baselines(record, winner)
     if as_good_as(baselines.get("linear"), winner.metrics[f"dev_{record.metric}"], maximize=record.maximize):
         limit = _simpler_first(limit, winner.config.get("layers"))
-    limit = replace(limit, advice=_possible(limit.advice, record))
+        limit = replace(limit, advice=_possible(limit.advice, record))
     advised = {text.partition("=")[0] for one in limit.advice for text in one.ranges}
     bounds = {name: text for name, text in bounds.items() if name not in advised}
     ranges = _together(_ranges(bounds, limit.advice, space), record)
@@ -151,7 +151,13 @@ def limit_of(record: RunRecord, winner: TrialResult, yardstick: Yardstick) -> Li
     word, because = _limit(words, middle, _failures(record), len(record.counted()), yardstick)
     images = record.study["data"].get("image_shape") is not None
     situation = Situation(_space(record), winner.config, record.data["task"], images)
-    return Limit(word, because, middle, advice_for(word, situation))
+    return Limit(word, because, middle, _possible(advice_for(word, situation), record))
+
+
+def wider(record: RunRecord, winner: TrialResult) -> dict[str, str]:
+    """For each hyperparameter of the winner at an end of its range a wider one that can be searched, as -p takes it."""
+    found = widened(_space(record), winner.config, record.usual())
+    return {name: text for name, text in found.items() if _fit([text], record)}
 
 
 def as_good_as(simple: float | None, score: float, *, maximize: bool) -> bool:

@@ -116,17 +116,18 @@ class RunDirectory:
         """Note that a trial has begun."""
         self.note([{"event": "start", "trial": trial.number, "config": trial.config}], sync=False)
 
-    def hold(self, result: TrialResult) -> None:
-        """Note a result that does not count yet; when this returns it cannot be lost, nor its weights if it is good."""
-        if result.weights is not None:
-            self.weights.hold(result.key, score(result, self.record.metric, self.record.maximize), result.weights)
-        self.note([held_event(result)])
+    def hold(self, results: Sequence[TrialResult]) -> None:
+        """Note results that do not count yet; when this returns they cannot be lost, nor the weights of good ones."""
+        for result in results:
+            if result.weights is not None:
+                self.weights.hold(result.key, score(result, self.record.metric, self.record.maximize), result.weights)
+        self.note([held_event(result) for result in results])
 
-    def held(self) -> dict[int, TrialResult]:
-        """The results that do not count yet, by trial."""
-        return {
-            number: replace(result, weights=self.weights.get(result.key)) for number, result in self.record.held.items()
-        }
+    def held(self, numbers: Sequence[int]) -> list[TrialResult]:
+        """Those of these trials whose results do not count yet."""
+        found = self.record.held
+        wanted = numbers if isinstance(numbers, range) else set(numbers)
+        return [replace(found[n], weights=self.weights.get((n, 0, 0))) for n in found if n in wanted]
 
     def add(self, result: TrialResult) -> None:
         """Note a result; when this returns it cannot be lost. Views follow when they are due."""

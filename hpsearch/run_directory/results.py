@@ -55,9 +55,9 @@ def trial_row(record: RunRecord, result: TrialResult, columns: Iterable[str]) ->
     return {name: values.get(name) for name in columns}
 
 
-def running_row(number: int, config: Mapping[str, Any], columns: Iterable[str]) -> dict[str, Any]:
+def open_row(number: int, state: TrialState, config: Mapping[str, Any], columns: Iterable[str]) -> dict[str, Any]:
     """The row of a trial that has no result yet."""
-    values = {"trial": number, "state": str(TrialState.RUNNING), **_config_cells(config)}
+    values = {"trial": number, "state": str(state), **_config_cells(config)}
     return {name: values.get(name) for name in columns}
 
 

@@ -6,10 +6,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from hpsearch.cli import search as search_module
+from hpsearch.cli.running import SearchRun
+from hpsearch.run_directory.record import RunRecord
 
 
 def one_line(err):
@@ -280,3 +283,17 @@ def test_a_time_limit_alone_has_no_other_end(hpsearch):
     assert Path("n/trials.csv").read_text().splitlines() == rows[:21]
     dry = hpsearch("random", "wine", "--plain", "--timeout", "4s", "--dry-run", "-f", "csv")[1]
     assert len(dry.splitlines()) == 51
+
+
+@pytest.mark.parametrize(
+    ("ended", "reason", "says"),
+    [
+        ([0, 2, 3], "timeout", "; 2 more count once the search goes on and trial 1 has ended"),
+        ([0, 1], "timeout", ""),
+        ([0, 2], "goal", ""),
+    ],
+)
+def test_what_ended_behind_a_trial_that_did_not_is_named(study_facts, make_result, ended, reason, says):
+    record = RunRecord.of(*study_facts, [make_result(number) for number in ended])
+    record.end = {"reason": reason, "counted": 2 if 1 in ended else 1}
+    assert SearchRun._behind(SimpleNamespace(_record=record, _reason=reason, _numbers=range(9))) == says

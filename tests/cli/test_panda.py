@@ -123,6 +123,11 @@ def test_what_does_not_fit_is_refused(hpsearch, words, message):
     assert message in err
 
 
+def test_what_a_panda_does_anyway_may_be_said(hpsearch):
+    assert hpsearch("panda", *SMALL, "-n", 1, "-j", "auto", "--lag", "1", "--mode", "panda", "-o", "p")[0] == 0
+    assert hpsearch("panda", *SMALL, "-n", 1, "-j", "1", "-o", "q")[0] == 0
+
+
 def test_questions_need_somebody_to_answer_them(shell):
     process = shell("panda", "wine", "--interactive", stdin=subprocess.DEVNULL)
     _, err = process.communicate(timeout=GIVE_UP_SECONDS)

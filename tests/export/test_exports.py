@@ -321,20 +321,32 @@ def test_the_numpy_file_refuses_what_it_cannot_read_in_one_line(make_model, tmp_
 
 
 def test_the_numpy_file_reads_what_hpsearch_reads(tmp_path):
-    """Truths taken as categories and written otherwise, semicolons with decimal commas, days in two ways."""
+    """Truths taken as categories and written otherwise, semicolons with decimal commas, days in two ways.
+
+    A column in which not all is a number with a comma is text, and other separators stand in quotes in the header.
+    """
     sizes = np.random.default_rng(0).normal(size=60)
     rows = [
-        [f"{size:.3f}", str(i % 3 == 0), f"{1 + i % 28:02d}.{1 + i % 12:02d}.2021", "ab"[i % 2]]
+        [
+            f"{size:.3f}",
+            str(i % 3 == 0),
+            f"{1 + i % 28:02d}.{1 + i % 12:02d}.2021",
+            ("1,5", "red")[i % 5 < 2],
+            "ab"[i % 2],
+        ]
         for i, size in enumerate(sizes)
     ]
     files = {
         "commas.csv": (",", rows),
         "semicolons.csv": (";", [[size.replace(".", ","), *rest] for size, *rest in rows]),
-        "iso.csv": ("\t", [[*first, "-".join(reversed(day.split("."))), kind] for *first, day, kind in rows]),
+        "iso.csv": ("\t", [[a, b, "-".join(reversed(day.split("."))), *rest] for a, b, day, *rest in rows]),
     }
     for name, (between, lines) in files.items():
-        text = "\n".join(between.join(cells) for cells in [["size", "member", "day", "kind"], *lines])
-        (tmp_path / name).write_text(text, encoding="utf-8")
+        with (tmp_path / name).open("w", newline="", encoding="utf-8") as file:
+            file.write("\n")
+            header = ["size", "member", "day, or, so", "code", "kind"]
+            csv.writer(file, delimiter=between, quoting=csv.QUOTE_ALL).writerow(header)
+            csv.writer(file, delimiter=between).writerows(lines)
     data = load_dataset(tmp_path / "semicolons.csv", target="kind", categorical=["member"])
     network = Network({"layers": 0}, n_inputs=data.n_inputs, n_outputs=2, task="classification", metric="log_loss")
     weights = np.random.default_rng(1).normal(size=network.vector_size).astype(np.float32)

@@ -1,8 +1,11 @@
 """A run directory: the same study goes on, another one is refused, and nobody else's file is touched."""
 
 import copy
+import math
 import time
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from hpsearch import strict_yaml
@@ -395,3 +398,35 @@ def test_a_run_that_died_before_its_first_line_begins(open_, folder):
     with open_() as directory:
         assert directory.record.study["seed"] == 0
     assert events_in(folder) == ["study"]
+
+
+def test_a_result_that_waits_is_there_in_the_next_session_with_its_weights(folder, study_facts, make_result):
+    """As it came: with what is needed to cut it short, which a result that counts has no more."""
+    results = [
+        make_result(n, score, weights=np.full(4, n, np.float32), survived=3, epoch_updates=7, epoch_flop=2.5e6)
+        for n, score in ((3, 0.5), (4, 0.4), (5, 0.9))
+    ]
+    results[0].curves["dev_loss"][1] = math.nan
+    results[0].health = {"epochs": [1, 3], "grad_norm": [[0.5], [0.25]]}
+    with open_run(folder, *study_facts, RUN, keep=2) as directory:
+        directory.add(make_result(0, 0.6, weights=np.zeros(4, np.float32)))
+        directory.add(make_result(1, 0.7, weights=np.zeros(4, np.float32)))
+        directory.hold(results)
+    assert not set(RunRecord.load(folder).results) & {3, 4, 5}
+    with open_run(folder, *study_facts, RUN, keep=2) as directory:
+        directory.write_views()
+        found = {result.number: result for result in directory.held(range(5))}
+        assert sorted(found) == [3, 4]
+        assert found[3].weights.tolist() == [3.0] * 4
+        assert math.isnan(found[3].curves["dev_loss"][1])
+        found[3].curves["dev_loss"][1] = results[0].curves["dev_loss"][1] = 0.0
+        for result in results[:2]:
+            assert replace(found[result.number], weights=None) == replace(result, weights=None)
+        (other,) = directory.held([5])
+        assert other.weights is None, "two are better"
+        for result in found.values():
+            directory.add(result)
+        directory.write_views()
+        assert not directory.held(range(5))
+        assert directory.weights.get((4, 0, 0)).tolist() == [4.0] * 4
+        assert directory.weights.get((1, 0, 0)) is None

@@ -14,11 +14,12 @@ from hpsearch.run_directory.record import RunRecord
 from hpsearch.run_directory.results import (
     csv_text,
     describe_best,
-    running_row,
+    open_row,
     trial_columns,
     trial_row,
     unescaped,
 )
+from hpsearch.trial import TrialState
 
 FIXED = [
     "trial", "state", "dev_log_loss", "train_log_loss", "dev_accuracy", "train_accuracy",
@@ -178,7 +179,7 @@ def test_an_error_that_looks_like_a_formula_is_escaped(write, make_result):
 
 def test_a_running_trial_has_a_row_without_results(study_facts):
     columns = trial_columns(RunRecord.of(*study_facts))
-    row = running_row(4, {"optimizer": "adam"}, columns)
+    row = open_row(4, TrialState.RUNNING, {"optimizer": "adam"}, columns)
     assert list(row) == columns
     assert {name for name, value in row.items() if value is not None} == {"trial", "state", "optimizer"}
     assert row["state"] == "RUNNING"

@@ -17,11 +17,14 @@ from strategies.test_pruning import Course, final, stops_in_order
 from study.driving import NEVER, QUIET, After
 
 from hpsearch import strict_yaml
+from hpsearch.config import StrategyConfig
 from hpsearch.engine.layout import CURVES
 from hpsearch.executors.base import Executor
 from hpsearch.run_directory.directory import open_run
 from hpsearch.run_directory.journal import read
 from hpsearch.run_directory.record import JOURNAL, RunRecord
+from hpsearch.space import Categorical, Int, Space
+from hpsearch.strategies import make_strategy
 from hpsearch.strategies.base import Strategy
 from hpsearch.strategies.pruning import BETTER, OF, Pruner, rungs_below
 from hpsearch.study import MOST_HELD, Study
@@ -533,3 +536,41 @@ def test_no_prune_lets_all_trials_run_to_their_end(runs):
     first = range(8)  # those that no proposal could learn from
     assert [whole[number].config for number in first] == [pruned[number].config for number in first]
     assert sum(result.epochs for result in whole.values()) > sum(result.epochs for result in pruned.values())
+
+
+FEW = Space({"layers": Int(1, 4), "activation": Categorical(("relu", "tanh", "silu", "gelu")), "units": Int(1, 4)})
+
+
+@pytest.mark.parametrize("name", ["random", "grid", "evolve"])
+@given(slots=st.integers(2, 5), seed=SEEDS, times=st.integers(5, 60))
+@MANY
+def test_what_waited_when_a_run_was_cut_is_not_proposed_again(go, name, slots, seed, times):
+    """In a small space a strategy must know what those trials try, though nobody has told how they went."""
+
+    def strategy():
+        options = StrategyConfig(name=name).model_dump() | {"lag": LAG, "planned": TRIALS}
+        return make_strategy(FEW, 0, {}, **options)
+
+    alone = go(TRIALS, strategy=strategy())
+    found = go(TRIALS, slots=slots, seed=seed, slow={0, 9}, strategy=strategy(), stop=After(times))
+    again = go(TRIALS, folder=found.folder, slots=slots, seed=seed + 1, strategy=strategy())
+    assert again.reason == "done"
+    assert views(again.folder) == views(alone.folder)
+    assert not ended_then(found) & set(again.ran)
+
+
+def ended_then(found):
+    return {*found.record.results, *found.record.held}
+
+
+def test_what_waits_and_was_not_asked_for_goes_on_waiting(go):
+    found = close_run(go, 60, slots=5, slow={0}, speeds=[1.0], stop=After(20))
+    beyond = {number for number in found.record.held if number >= 20}
+    assert beyond
+    fewer = close_run(go, 20, folder=found.folder, slots=2)
+    assert fewer.record.end["counted"] == 20
+    assert set(fewer.record.held) == beyond
+    assert fewer.loop.best.number < 20
+    whole = close_run(go, 60, folder=found.folder, slots=2)
+    assert not beyond & set(whole.ran)
+    assert views(whole.folder) == views(close_run(go, 60).folder)
