@@ -543,7 +543,7 @@ FEW = Space({"layers": Int(1, 4), "activation": Categorical(("relu", "tanh", "si
 
 @pytest.mark.parametrize("name", ["random", "grid", "evolve"])
 @given(slots=st.integers(2, 5), seed=SEEDS, times=st.integers(5, 60))
-@MANY
+@settings(deadline=None, max_examples=5)
 def test_what_waited_when_a_run_was_cut_is_not_proposed_again(go, name, slots, seed, times):
     """In a small space a strategy must know what those trials try, though nobody has told how they went."""
 
