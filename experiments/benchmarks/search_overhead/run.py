@@ -1,8 +1,8 @@
 """How much of a search's wall time is training, and what start-up costs: prints a table and writes results.md.
 
 Wall time is that of the whole command, from the shell's point of view, with the engine compiled before. Training is the
-sum of the seconds of the trials and of the finals (journal.jsonl); its share is training / (processes * wall). The choice
-of voters and the last training, on train and dev together, are not among them.
+sum of the seconds of the trials and of the finals (journal.jsonl); its share is training / (processes * wall). Choosing
+who votes and the last training, on train and dev together, are not among them.
 """
 
 from __future__ import annotations
